@@ -135,8 +135,8 @@ size_t convert_length(const uint8_t *header, enum convert_defect *d);
  * convert_length() says of it (a shorter @len is TLV_OVERRUN). Bytes behind the message are
  * ignored: they are user data. Unknown TLVs, and those that @sender does not send, are defects.
  * Client messages have a Connect TLV or an Info TLV. TCP options of kinds 2, 3 and 5 in a Connect
- * TLV are ignored (RFC 8803 7.1-7.3), kinds 4, 8 and 30 without a value and kind 34 are taken, any
- * other is unsupported. Kinds 0 and 1 end (0) or are skipped (1) as padding.
+ * TLV are ignored (RFC 8803 7.1-7.3); kinds 4, 8 and 30 without a value are taken; any other, and
+ * these with a value, is unsupported. Kind 0 starts the padding, which is zeros to the end; kind 1 is skipped.
  * Returns CONVERT_FINE with @out filled, or the first defect with @out untouched.
  */
 enum convert_defect convert_decode(

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: ISC */
+#include "os/sock.h"
+
+#include <errno.h>
+#include <linux/errqueue.h>
+#include <linux/mptcp.h>
+#include <linux/tcp.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#ifndef TCP_IS_MPTCP
+#define TCP_IS_MPTCP 43
+#endif
+
+#define BACKLOG 4096 /* the kernel cuts it to net.core.somaxconn */
+
+static int set_int(int fd, int level, int option, int value)
+{
+	return setsockopt(fd, level, option, &value, sizeof(value)) < 0 ? -errno : 0;
+}
+
+/* For clean-up labels: closes @fd and passes the error on. */
+static int fail(int fd, int err)
+{
+	close(fd);
+	return err;
+}
+
+static int open_tcp(int family, int protocol)
+{
+	const int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
+	if (fd < 0)
+		return -errno;
+	set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	return fd;
+}
+
+static int family_of(const struct ip_addr *ip)
+{
+	return ip_is_v4(ip) ? AF_INET : AF_INET6;
+}
+
+static int bind_listen(int fd, int family, const struct endpoint *at)
+{
+	struct sockaddr_storage ss;
+	const int len = endpoint_to_sockaddr(at, family, &ss);
+
+	if (len < 0)
+		return len;
+	set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	if (family == AF_INET6)
+		set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+	if (bind(fd, (struct sockaddr *)&ss, (socklen_t)len) < 0 || listen(fd, BACKLOG) < 0)
+		return -errno;
+	return 0;
+}
+
+int sock_listen_convert(const struct endpoint *at, int fastopen_queue)
+{
+	const int family = family_of(&at->ip);
+	const int fd = open_tcp(family, IPPROTO_MPTCP);
+	if (fd < 0)
+		return fd;
+
+	int err = set_int(fd, IPPROTO_TCP, TCP_FASTOPEN, fastopen_queue);
+	if (!err)
+		err = set_int(fd, IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, 1);
+	if (!err)
+		err = bind_listen(fd, family, at);
+	return err ? fail(fd, err) : fd;
+}
+
+static int set_transparent(int fd, int family)
+{
+	return family == AF_INET6 ? set_int(fd, IPPROTO_IPV6, IPV6_TRANSPARENT, 1)
+				  : set_int(fd, IPPROTO_IP, IP_TRANSPARENT, 1);
+}
+
+int sock_listen_tproxy(const struct endpoint *at)
+{
+	const int family = family_of(&at->ip);
+	const int fd = open_tcp(family, IPPROTO_TCP);
+	if (fd < 0)
+		return fd;
+
+	int err = set_transparent(fd, family);
+	if (!err)
+		err = bind_listen(fd, family, at);
+	return err ? fail(fd, err) : fd;
+}
+
+int sock_accept(int listener, struct endpoint *peer)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+	const int fd =
+		accept4(listener, (struct sockaddr *)&ss, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	const int err = endpoint_from_sockaddr(&ss, peer);
+	if (err)
+		return fail(fd, err);
+	set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	return fd;
+}
+
+static int bind_source(int fd, int family, const struct ip_addr *from)
+{
+	struct sockaddr_storage ss;
+	const int len = endpoint_to_sockaddr(&(struct endpoint){ .ip = *from }, family, &ss);
+
+	if (len < 0)
+		return len;
+	set_int(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+	return bind(fd, (struct sockaddr *)&ss, (socklen_t)len) < 0 ? -errno : 0;
+}
+
+static int start_connect(int fd, int family, const struct endpoint *to, const void *msg, size_t len)
+{
+	struct sockaddr_storage ss;
+	const int ss_len = endpoint_to_sockaddr(to, family, &ss);
+	if (ss_len < 0)
+		return ss_len;
+
+	const ssize_t r = len ? sendto(fd, msg, len, MSG_FASTOPEN | MSG_NOSIGNAL,
+				       (struct sockaddr *)&ss, (socklen_t)ss_len)
+			      : connect(fd, (struct sockaddr *)&ss, (socklen_t)ss_len);
+	return r < 0 && errno != EINPROGRESS ? -errno : 0;
+}
+
+int sock_connect_fastopen(
+	const struct endpoint *to, const struct ip_addr *from, const void *msg, size_t len)
+{
+	const int family = family_of(&to->ip);
+	const int fd = open_tcp(family, IPPROTO_MPTCP);
+	if (fd < 0)
+		return fd;
+
+	int err = set_int(fd, IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, 1);
+	if (!err && from)
+		err = bind_source(fd, family, from);
+	if (!err)
+		err = start_connect(fd, family, to, msg, len);
+	return err ? fail(fd, err) : fd;
+}
+
+int sock_connect(const struct endpoint *to, bool mptcp)
+{
+	const int family = family_of(&to->ip);
+	const int fd = open_tcp(family, mptcp ? IPPROTO_MPTCP : IPPROTO_TCP);
+	if (fd < 0)
+		return fd;
+
+	/* Queue the ICMP message that ends the attempt, for sock_icmp_code(). MPTCP has no such queue. */
+	if (family == AF_INET6)
+		set_int(fd, IPPROTO_IPV6, IPV6_RECVERR, 1);
+	else
+		set_int(fd, IPPROTO_IP, IP_RECVERR, 1);
+	const int err = start_connect(fd, family, to, NULL, 0);
+	return err ? fail(fd, err) : fd;
+}
+
+int sock_connect_transparent(const struct endpoint *to, const struct ip_addr *from)
+{
+	const int family = family_of(&to->ip);
+	const int fd = open_tcp(family, IPPROTO_MPTCP);
+	if (fd < 0)
+		return fd;
+
+	int err = set_transparent(fd, family);
+	if (!err)
+		err = bind_source(fd, family, from);
+	if (!err)
+		err = start_connect(fd, family, to, NULL, 0);
+	return err ? fail(fd, err) : fd;
+}
+
+int sock_name(int fd, struct endpoint *out)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+
+	if (getsockname(fd, (struct sockaddr *)&ss, &len) < 0)
+		return -errno;
+	return endpoint_from_sockaddr(&ss, out);
+}
+
+int sock_error(int fd)
+{
+	int err = 0;
+	socklen_t len = sizeof(err);
+
+	return getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) < 0 ? errno : err;
+}
+
+int sock_icmp_code(int fd)
+{
+	uint8_t control[512];
+	uint8_t data[64];
+	struct iovec iov = { .iov_base = data, .iov_len = sizeof(data) };
+	struct msghdr msg = {
+		.msg_iov = &iov, .msg_iovlen = 1,
+		.msg_control = control, .msg_controllen = sizeof(control),
+	};
+
+	if (recvmsg(fd, &msg, MSG_ERRQUEUE | MSG_DONTWAIT) < 0)
+		return -1;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
+		struct sock_extended_err ee;
+
+		if (c->cmsg_len < CMSG_LEN(sizeof(ee)))
+			continue;
+		if ((c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_RECVERR) ||
+			(c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_RECVERR)) {
+			memcpy(&ee, CMSG_DATA(c), sizeof(ee));
+			if (ee.ee_origin == SO_EE_ORIGIN_ICMP || ee.ee_origin == SO_EE_ORIGIN_ICMP6)
+				return ee.ee_code;
+		}
+	}
+	return -1;
+}
+
+bool sock_established(int fd)
+{
+	struct tcp_info info = { 0 };
+	socklen_t len = sizeof(info);
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
+		return true; /* gone: the next read or write tells why */
+	return info.tcpi_state != 2 /* TCP_SYN_SENT */ && info.tcpi_state != 3 /* TCP_SYN_RECV */;
+}
+
+bool sock_is_mptcp(int fd)
+{
+	int is = 0;
+	socklen_t len = sizeof(is);
+
+	return getsockopt(fd, IPPROTO_TCP, TCP_IS_MPTCP, &is, &len) == 0 && is;
+}
+
+size_t sock_syn_options(int fd, uint8_t *buf, size_t size)
+{
+	struct tcp_info info = { 0 };
+	socklen_t len = sizeof(info);
+	uint8_t opt[16] = { 0 };
+	size_t n = 0;
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
+		return 0;
+	if (info.tcpi_options & TCPI_OPT_SACK) {
+		opt[n++] = 4;
+		opt[n++] = 2;
+	}
+	if (info.tcpi_options & TCPI_OPT_WSCALE) {
+		opt[n++] = 3;
+		opt[n++] = 3;
+		opt[n++] = info.tcpi_snd_wscale;
+	}
+	if (sock_is_mptcp(fd)) {
+		opt[n++] = 30;
+		opt[n++] = 2;
+	}
+	n = (n + 3) & ~(size_t)3;
+	if (n > size)
+		return 0;
+	memcpy(buf, opt, n);
+	return n;
+}
+
+void sock_keepalive(int fd, int idle)
+{
+	set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+	set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, idle);
+	set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, 60);
+	set_int(fd, IPPROTO_TCP, TCP_KEEPCNT, 5);
+}
+
+void sock_reset(int fd)
+{
+	const struct linger at_once = { .l_onoff = 1, .l_linger = 0 };
+
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+	close(fd);
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The sockets that plait needs, one call each. All are non-blocking and close-on-exec. Functions
+ * that return an fd return -errno on failure, with nothing left open.
+ */
+#ifndef OS_SOCK_H
+#define OS_SOCK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+
+/* TCP options with numbers that older C libraries do not name. */
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
+
+/* The Convert listener: MPTCP, accepts on the SYN without a Fast Open cookie (RFC 8803 4.2). At
+ * most @fastopen_queue connections wait for their third ACK. */
+int sock_listen_convert(const struct endpoint *at, int fastopen_queue);
+/* A listener that takes connections to any address from nft's tproxy. With port 0 in @at the
+ * kernel chooses one: see sock_name(). */
+int sock_listen_tproxy(const struct endpoint *at);
+/* The next connection of a listener, with the address of its peer; -EAGAIN when there is none. */
+int sock_accept(int listener, struct endpoint *peer);
+
+/* A connection to a converter: MPTCP, with @msg in the SYN. @from, when not NULL, is the source
+ * address, which chooses the link. */
+int sock_connect_fastopen(
+	const struct endpoint *to, const struct ip_addr *from, const void *msg, size_t len);
+/* A plain TCP connection to a server (converter, downstream), MPTCP when @mptcp. */
+int sock_connect(const struct endpoint *to, bool mptcp);
+/* An MPTCP connection to a server from an address that is not ours: the LAN host's. */
+int sock_connect_transparent(const struct endpoint *to, const struct ip_addr *from);
+
+int sock_name(int fd, struct endpoint *out); /* 0 or -errno */
+/* The error that a connection ended with, as a positive errno; 0 while there is none. Reading
+ * clears it. */
+int sock_error(int fd);
+/* The ICMP code that ended a connection attempt of sock_connect(), or -1. */
+int sock_icmp_code(int fd);
+/* Whether the handshake is over. A Fast Open child is readable before that, but an MPTCP one must
+ * not be written to: what is written before the third ACK is never sent. */
+bool sock_established(int fd);
+bool sock_is_mptcp(int fd);
+/* The options of the SYN/ACK that the connection got, as far as the kernel tells them, in wire
+ * format, padded with zeros to 4 bytes; at most @size bytes. Returns the length. */
+size_t sock_syn_options(int fd, uint8_t *buf, size_t size);
+
+/* Probe for a peer that vanished: after @idle seconds without traffic, then every minute. */
+void sock_keepalive(int fd, int idle);
+/* Close with a RST (MPTCP: MP_FASTCLOSE), dropping what is queued. */
+void sock_reset(int fd);
+
+#endif

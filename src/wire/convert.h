@@ -127,7 +127,8 @@ struct convert_msg {
 };
 
 /* The length in bytes of the message whose first CONVERT_HEADER bytes stand at @header, header
- * included, or 0 with the defect in @d. Lets a reader take exactly the message out of a stream. */
+ * included, and CONVERT_FINE in @d; or 0 with the defect in @d. Lets a reader take exactly the
+ * message out of a stream. */
 size_t convert_length(const uint8_t *header, enum convert_defect *d);
 
 /*
@@ -144,12 +145,13 @@ enum convert_defect convert_decode(
 
 /* Encode @m, fixed header first, TLVs in the order Error, Connect, Echo, Verdict, Info, Cookie,
  * Supported, Extended Header; values are padded with zeros to 4 bytes. Returns the length in
- * bytes, or 0 when @m does not fit @size or CONVERT_MAX. */
+ * bytes, or 0 with @buf untouched when @m does not fit @size or CONVERT_MAX. */
 size_t convert_encode(const struct convert_msg *m, uint8_t *buf, size_t size);
 
 /* Encode the answer to the message at @bad (of @len bytes, cut to what fits) that had defect @d:
  * an Error TLV with the Value that RFC 8803 6.2.8 asks for (versions; the message echoed; the
- * unsupported kinds). Returns the length in bytes, or 0 when the reaction to @d is a reset. */
+ * unsupported kinds), cut to @size and CONVERT_MAX. Returns the length in bytes, or 0 with @buf
+ * untouched when the reaction to @d is a reset or @size has no room for an Error TLV (8 bytes). */
 size_t convert_encode_defect(
 	enum convert_defect d, const uint8_t *bad, size_t len, uint8_t *buf, size_t size);
 

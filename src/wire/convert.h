@@ -20,6 +20,8 @@
 #define CONVERT_HEADER  4       /* bytes of the fixed header */
 #define CONVERT_MAX     1020    /* bytes of the longest message: 255 words */
 #define CONVERT_COOKIE_MAX 1012 /* bytes of the longest cookie: CONVERT_MAX less header and TLV head */
+/* The longest cookie that plait sends: beside the other TLVs it fits the SYN on any IPv6 path. */
+#define CONVERT_COOKIE_SYN 512
 
 /* RFC 8803 table 1; 192-255 are for private use. */
 enum convert_tlv {

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: ISC */
+#include "base/conf.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void complain(cfg_t *cfg, const char *fmt, va_list ap)
+{
+	if (cfg && cfg->filename && cfg->line)
+		fprintf(stderr, "%s:%d: ", cfg->filename, cfg->line);
+	vfprintf(stderr, fmt, ap);
+	fputc('\n', stderr);
+}
+
+cfg_t *conf_parse(const char *path, cfg_opt_t *opts, const struct conf_check *checks)
+{
+	FILE *const f = fopen(path, "re");
+	if (!f) {
+		fprintf(stderr, "%s: %s\n", path, strerror(errno));
+		return NULL;
+	}
+
+	cfg_t *const cfg = cfg_init(opts, CFGF_NONE);
+	if (cfg) {
+		cfg_set_error_function(cfg, complain);
+		cfg->filename = strdup(path); /* freed by cfg_free() */
+		for (; checks->name; checks++)
+			cfg_set_validate_func(cfg, checks->name, checks->check);
+	}
+	const int result = cfg ? cfg_parse_fp(cfg, f) : CFG_FILE_ERROR;
+	fclose(f);
+	if (result == CFG_SUCCESS)
+		return cfg;
+	if (cfg)
+		cfg_free(cfg);
+	return NULL;
+}
+
+int conf_expected(cfg_t *cfg, const cfg_opt_t *opt, const char *expected, const char *found)
+{
+	cfg_error(cfg, "%s: expected %s, found \"%s\"", opt->name, expected, found);
+	return -1;
+}
+
+int conf_check_port(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const long v = cfg_opt_getnint(opt, cfg_opt_size(opt) - 1);
+	char text[32];
+
+	if (v >= 1 && v <= 65535)
+		return 0;
+	snprintf(text, sizeof(text), "%ld", v);
+	return conf_expected(cfg, opt, "a port, 1 to 65535", text);
+}
+
+int conf_check_positive(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const long v = cfg_opt_getnint(opt, cfg_opt_size(opt) - 1);
+	char text[32];
+
+	if (v >= 1 && v <= 1000000000)
+		return 0;
+	snprintf(text, sizeof(text), "%ld", v);
+	return conf_expected(cfg, opt, "a number, 1 to 1000000000", text);
+}
+
+int conf_check_prefixes(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const char *const text = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
+	struct prefix p;
+
+	switch (prefix_parse(text, &p)) {
+	case 0:
+		return 0;
+	case -ERANGE:
+		return conf_expected(cfg, opt, "no bits behind the prefix's length", text);
+	default:
+		return conf_expected(cfg, opt, "an address block like 192.0.2.0/24 or 2001:db8::/32", text);
+	}
+}
+
+int conf_check_address(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const char *const text = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
+	struct ip_addr ip;
+
+	if (ip_parse(text, &ip) == 0)
+		return 0;
+	return conf_expected(cfg, opt, "an IPv4 or IPv6 address", text);
+}
+
+struct prefix *conf_prefixes(cfg_t *cfg, const char *name, size_t *n)
+{
+	const unsigned int count = cfg_size(cfg, name);
+	struct prefix *const p = calloc(count ? count : 1, sizeof(*p));
+
+	*n = 0;
+	for (unsigned int i = 0; p && i < count; i++) {
+		if (prefix_parse(cfg_getnstr(cfg, name, i), &p[*n]) == 0)
+			(*n)++;
+	}
+	return p;
+}
+
+unsigned int conf_workers(cfg_t *cfg)
+{
+	const long n = cfg_getint(cfg, "workers");
+	const long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return (unsigned int)(n > 0 ? n : cores > 0 ? cores : 1);
+}
+
+void conf_print_list(cfg_t *cfg, const char *name)
+{
+	printf("%s = {", name);
+	for (unsigned int i = 0; i < cfg_size(cfg, name); i++)
+		printf("%s\"%s\"", i ? ", " : "", cfg_getnstr(cfg, name, i));
+	printf("}\n");
+}
+
+int conf_args(int argc, char **argv, const char *program, const char *what, struct conf_args *out)
+{
+	static const struct option longs[] = {
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int o;
+
+	*out = (struct conf_args){ 0 };
+	while ((o = getopt_long(argc, argv, "c:nvhV", longs, NULL)) != -1) {
+		switch (o) {
+		case 'c':
+			out->file = optarg;
+			break;
+		case 'n':
+			out->check_only = true;
+			break;
+		case 'v':
+			out->verbose = true;
+			break;
+		case 'V':
+			printf("%s " PLAIT_VERSION "\n", program);
+			return 1;
+		case 'h':
+			printf("%s: %s\n\n"
+			       "usage: %s -c FILE [-n] [-v]\n"
+			       "  -c FILE    configuration\n"
+			       "  -n         check the configuration, print it in effect, and end\n"
+			       "  -v         more log\n"
+			       "  --version, --help\n", program, what, program);
+			return 1;
+		default:
+			fprintf(stderr, "usage: %s -c FILE [-n] [-v]\n", program);
+			return 2;
+		}
+	}
+	if (!out->file || optind != argc) {
+		fprintf(stderr, "%s: expected -c FILE%s\n", program,
+			out->file ? " and nothing behind the options" : "");
+		return 2;
+	}
+	return 0;
+}

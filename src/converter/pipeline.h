@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The converter: the way of a connection, from the client's SYN to the server and back.
+ */
+#ifndef CONVERTER_PIPELINE_H
+#define CONVERTER_PIPELINE_H
+
+#include <jansson.h>
+
+#include "account/counters.h"
+#include "base/slots.h"
+#include "control/control.h"
+#include "converter/config.h"
+#include "os/loop.h"
+#include "os/restore.h"
+#include "relay/relay.h"
+#include "steer/cookie.h"
+#include "steer/policy.h"
+
+struct converter {
+	const struct converter_config *config;
+	struct loop loop;
+	struct slots sessions;
+	unsigned int pending; /* sessions that are not relayed yet */
+	struct relay_pool *relays;
+	int relay_ended, listener[CONVERTER_LISTEN_MAX], addresses, signals;
+	bool listening;
+	struct policy policy;
+	struct cookie_keys cookies;
+	struct control *control;
+	struct converter_counters counters;
+	mono_t started;
+};
+
+/* Open listeners, relays and the control socket. Returns 0, or -errno with a line in the log; call
+ * converter_close() in both cases. */
+int converter_open(struct converter *c, const struct converter_config *config);
+/* Serve until loop.stop. Returns 0 or -errno. */
+int converter_run(struct converter *c);
+void converter_close(struct converter *c);
+
+#endif

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: ISC */
+#include "intercept/tproxy.h"
+
+#include <errno.h>
+#include <linux/rtnetlink.h>
+#include <nftables/libnftables.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "os/sock.h"
+
+#define MARK     0x706cu  /* "pl": a packet for one of our sockets */
+#define TABLE    0x70000u /* the routing table that delivers marked packets */
+#define PRIORITY 16999u   /* the rule that leads there */
+
+#define LOOPBACK_IFINDEX 1 /* of every network namespace */
+
+/* ---- the rules ---- */
+
+static void put_prefixes(FILE *f, const struct intercept_config *c, bool v4)
+{
+	char text[ENDPOINT_TEXT];
+	const char *sep = "";
+
+	for (unsigned int i = 0; i < c->n_bypass; i++) {
+		if (ip_is_v4(&c->bypass[i].ip) != v4)
+			continue;
+		if (!*sep)
+			fprintf(f, "  ip%s daddr {", v4 ? "" : "6");
+		fprintf(f, "%s %s", sep, prefix_text(&c->bypass[i], text));
+		sep = ",";
+	}
+	if (*sep)
+		fprintf(f, " } return\n");
+}
+
+static void put_chain(FILE *f, const struct intercept_config *c, const uint16_t *port)
+{
+	char text[ENDPOINT_TEXT];
+
+	fprintf(f, "  type filter hook prerouting priority mangle; policy accept;\n"
+		   "  meta l4proto != tcp return\n"
+		   "  socket transparent 1 meta mark set %#x accept\n", MARK);
+	fprintf(f, "  iifname != {");
+	for (unsigned int i = 0; i < c->n_lan; i++)
+		fprintf(f, "%s \"%s\"", i ? "," : "", c->lan[i]);
+	fprintf(f, " } return\n"
+		   "  tcp flags & (fin | syn | rst | ack) != syn return\n"
+		   "  tcp option mptcp exists return\n"
+		   "  fib daddr type != unicast return\n");
+	for (unsigned int i = 0; i < c->n_lan; i++)
+		fprintf(f, "  fib daddr oifname \"%s\" return\n", c->lan[i]);
+	put_prefixes(f, c, true);
+	put_prefixes(f, c, false);
+	for (unsigned int i = 0; i < c->n_bypass_port; i++)
+		fprintf(f, "  tcp dport %u return\n", c->bypass_port[i]);
+	for (unsigned int i = 0; i < c->n_converter; i++)
+		fprintf(f, "  ip%s daddr %s tcp dport %u return\n",
+			ip_is_v4(&c->converter[i].ip) ? "" : "6",
+			ip_text(&c->converter[i].ip, text), c->converter[i].port);
+	fprintf(f, "  meta nfproto ipv4 tproxy ip to 127.0.0.1:%u meta mark set %#x accept\n"
+		   "  meta nfproto ipv6 tproxy ip6 to [::1]:%u meta mark set %#x accept\n",
+		port[0], MARK, port[1], MARK);
+}
+
+/* One transaction: no packet sees half of it. The caller frees the text. */
+static char *rules_text(const struct intercept_config *c, const uint16_t *port)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *const f = open_memstream(&text, &len);
+
+	if (!f)
+		return NULL;
+	fprintf(f, "table inet " INTERCEPT_TABLE " {}\n"
+		   "delete table inet " INTERCEPT_TABLE "\n"
+		   "table inet " INTERCEPT_TABLE " {\n chain prerouting {\n");
+	put_chain(f, c, port);
+	fprintf(f, " }\n}\n");
+	fclose(f);
+	return text;
+}
+
+/* libnftables reports errors as text: log them line by line. */
+static int run_nft(const char *commands)
+{
+	struct nft_ctx *const nft = nft_ctx_new(NFT_CTX_DEFAULT);
+
+	if (!nft)
+		return -ENOMEM;
+	nft_ctx_buffer_error(nft);
+	const int failed = nft_run_cmd_from_buffer(nft, commands);
+	if (failed)
+		log_error("nft: %s", nft_ctx_get_error_buffer(nft));
+	nft_ctx_free(nft);
+	return failed ? -EINVAL : 0;
+}
+
+/* ---- routing: what is marked is delivered here, whatever its destination ---- */
+
+static int route_marked(struct netlink *nl, bool add)
+{
+	static const int families[] = { AF_INET, AF_INET6 };
+
+	for (unsigned int i = 0; i < 2; i++) {
+		const struct nl_rule rule = { .family = families[i], .priority = PRIORITY,
+			.table = TABLE, .mark = MARK };
+		const struct nl_route route = { .family = families[i], .table = TABLE,
+			.ifindex = LOOPBACK_IFINDEX, .local = true };
+		int err = netlink_route(nl, add, &route);
+		if (!err)
+			err = netlink_rule(nl, add, &rule);
+		if (err && add) {
+			log_error("cannot add the route for intercepted connections: %s", strerror(-err));
+			return err;
+		}
+	}
+	return 0;
+}
+
+/* ---- the stage ---- */
+
+static int listen_on(const char *loopback, uint16_t *port)
+{
+	struct endpoint at = { 0 };
+
+	ip_parse(loopback, &at.ip);
+	const int fd = sock_listen_tproxy(&at);
+	if (fd < 0) {
+		log_error("cannot listen for intercepted connections on %s: %s", loopback, strerror(-fd));
+		return fd;
+	}
+	const int err = sock_name(fd, &at);
+	if (err) {
+		close(fd);
+		return err;
+	}
+	*port = at.port;
+	return fd;
+}
+
+int intercept_open(struct intercept *i, const struct intercept_config *config, struct netlink *nl)
+{
+	uint16_t port[2];
+
+	*i = (struct intercept){ .listener = { -1, -1 }, .nl = nl };
+	i->listener[0] = listen_on("127.0.0.1", &port[0]);
+	if (i->listener[0] < 0)
+		return i->listener[0];
+	i->listener[1] = listen_on("::1", &port[1]);
+	int err = i->listener[1] < 0 ? i->listener[1] : route_marked(nl, true);
+	if (!err) {
+		char *const rules = rules_text(config, port);
+		err = rules ? run_nft(rules) : -ENOMEM;
+		free(rules);
+	}
+	if (err)
+		intercept_close(i);
+	return err;
+}
+
+void intercept_close(struct intercept *i)
+{
+	run_nft("table inet " INTERCEPT_TABLE " {}\ndelete table inet " INTERCEPT_TABLE "\n");
+	route_marked(i->nl, false);
+	for (int k = 0; k < 2; k++) {
+		if (i->listener[k] >= 0)
+			close(i->listener[k]);
+		i->listener[k] = -1;
+	}
+}
+
+int intercept_accept(const struct intercept *i, int which, struct endpoint *lan_host,
+	struct endpoint *server)
+{
+	const int fd = sock_accept(i->listener[which], lan_host);
+
+	if (fd < 0)
+		return fd;
+	const int err = sock_name(fd, server);
+	if (err) {
+		close(fd);
+		return err;
+	}
+	return fd;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The LAN side of the CPE: takes the TCP connections of LAN hosts to any server.
+ *
+ * An nft table of our own sends the SYNs of the LAN interfaces to listeners on the loopback
+ * addresses (TPROXY), and later packets to whatever socket they belong to. What is left alone, and
+ * so goes the kernel's usual way: anything but TCP, MPTCP connections, destinations that are ours,
+ * multicast, another LAN, or in the bypass list. Without its listeners (a daemon that was killed)
+ * the table does nothing at all: the tproxy statement finds no socket, and the packet goes on.
+ */
+#ifndef INTERCEPT_TPROXY_H
+#define INTERCEPT_TPROXY_H
+
+#include "base/addr.h"
+#include "os/netlink.h"
+
+#define INTERCEPT_TABLE "plait" /* nft list table inet plait */
+
+struct intercept_config {
+	const char *const *lan; /* names of interfaces */
+	unsigned int n_lan;
+	const struct prefix *bypass;
+	unsigned int n_bypass;
+	const uint16_t *bypass_port;
+	unsigned int n_bypass_port;
+	const struct endpoint *converter; /* LAN hosts may speak to converters themselves */
+	unsigned int n_converter;
+};
+
+struct intercept {
+	int listener[2]; /* IPv4, IPv6 */
+	struct netlink *nl;
+};
+
+/* Open the listeners and install rules and routes, in place of what an earlier run left. Returns 0,
+ * or -errno with a line in the log and nothing left behind. */
+int intercept_open(struct intercept *i, const struct intercept_config *config, struct netlink *nl);
+void intercept_close(struct intercept *i);
+
+/* The next connection: its fd, the LAN host, and the server that it asked for; or -errno. */
+int intercept_accept(const struct intercept *i, int which, struct endpoint *lan_host,
+	struct endpoint *server);
+
+#endif

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Requests to the kernel over netlink, one at a time, and the two families that plait speaks:
+ * routing (rules, routes, addresses, links) and MPTCP's path manager (endpoints, limits).
+ *
+ * Rules and routes that plait makes carry its protocol number, so that what is left of a daemon
+ * that was killed is known for what it is; nothing else is ever changed or removed.
+ */
+#ifndef OS_NETLINK_H
+#define OS_NETLINK_H
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+
+#define NETLINK_PROTOCOL 0x70 /* 'p', as in `ip route show proto 112`; unassigned in rt_protos */
+
+struct netlink;
+
+/* The connections to the kernel. Returns 0 or -errno; -EPROTONOSUPPORT without MPTCP. */
+int netlink_open(struct netlink **nl);
+void netlink_close(struct netlink *nl);
+
+/* A routing rule: packets with @mark (when not 0), or from @from (when @from_bits is not 0), look
+ * into @table. */
+struct nl_rule {
+	int family;
+	uint32_t priority, table, mark;
+	struct ip_addr from;
+	uint8_t from_bits;
+};
+
+/* A route of @table to @to (0 bits: default), by @via when it has one, out of @ifindex. */
+struct nl_route {
+	int family;
+	uint32_t table, ifindex;
+	bool local, has_via;
+	struct ip_addr to, via;
+	uint8_t to_bits;
+	uint32_t metric;
+	uint8_t protocol;
+};
+
+struct nl_link {
+	uint32_t ifindex;
+	char name[IF_NAMESIZE];
+	bool running; /* up, with a carrier */
+};
+
+struct nl_addr {
+	uint32_t ifindex;
+	struct ip_addr ip;
+	uint8_t bits;
+	bool usable; /* of global scope, neither tentative nor deprecated */
+};
+
+/* An MPTCP endpoint (`ip mptcp endpoint`); @flags as MPTCP_PM_ADDR_FLAG_*. */
+struct nl_endpoint {
+	struct ip_addr ip;
+	uint32_t flags;
+	int32_t ifindex;
+	uint8_t id;
+};
+
+/* Each returns 0 or -errno. To add what is there already, or remove what is not, is no error. */
+int netlink_rule(struct netlink *nl, bool add, const struct nl_rule *rule);
+int netlink_route(struct netlink *nl, bool add, const struct nl_route *route);
+int netlink_endpoint(struct netlink *nl, bool add, const struct nl_endpoint *e);
+int netlink_limits(struct netlink *nl, uint32_t *subflows, uint32_t *add_addrs);
+int netlink_set_limits(struct netlink *nl, uint32_t subflows, uint32_t add_addrs);
+
+/* Dumps: fill up to @max elements and return how many there are (at most @max), or -errno. Rules
+ * are plait's own; routes those of the main table, and plait's own in the others. */
+int netlink_rules(struct netlink *nl, struct nl_rule *out, int max);
+int netlink_routes(struct netlink *nl, struct nl_route *out, int max);
+int netlink_links(struct netlink *nl, struct nl_link *out, int max);
+int netlink_addrs(struct netlink *nl, struct nl_addr *out, int max);
+int netlink_endpoints(struct netlink *nl, struct nl_endpoint *out, int max);
+
+/* An fd that becomes readable when links, addresses, routes or rules change; netlink_changed()
+ * empties it. Returns -errno on failure. */
+int netlink_watch(void);
+void netlink_changed(int fd);
+
+#endif

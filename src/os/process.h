@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: ISC */
+/* What a daemon needs of its process: privileges, limits, signals. */
+#ifndef OS_PROCESS_H
+#define OS_PROCESS_H
+
+#include <stdbool.h>
+
+/* Complain, with how to get it, unless this process may change the network's configuration
+ * (CAP_NET_ADMIN). Returns 0 or -EPERM. */
+int process_check_privilege(const char *what_for);
+/* Complain, with how to get it, unless the kernel has MPTCP with Fast Open on listeners (Linux 6.2).
+ * Returns 0 or -EPROTONOSUPPORT. */
+int process_check_mptcp(void);
+/* Raise the limit of open files as far as allowed: a relayed connection holds two. Warns when fewer
+ * than @sessions connections fit. */
+void process_raise_files(unsigned int sessions);
+/* SIGINT and SIGTERM become readable at the returned fd; SIGPIPE is ignored. Threads that are
+ * started later have them blocked as well. Returns -errno on failure. */
+int process_signals(void);
+/* Keep the capabilities that the daemon needs while it runs (CAP_NET_ADMIN, CAP_NET_RAW,
+ * CAP_NET_BIND_SERVICE, CAP_DAC_OVERRIDE for its own files), drop all others for good, and gain no
+ * new ones. Returns 0 or -errno. */
+int process_drop_privileges(void);
+
+#endif

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: ISC */
+#include "os/restore.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+/*
+ * The file: { "sysctl": { KEY: { "was": N, "is": N } },
+ *             "limits": { "was": [N, N], "is": [N, N] },     subflows, accepted addresses
+ *             "endpoints": { ADDRESS: ID } }
+ */
+struct restore {
+	struct netlink *nl;
+	json_t *doc;
+	char path[PATH_MAX];
+};
+
+/* ---- the file ---- */
+
+static json_t *member(struct restore *r, const char *name)
+{
+	json_t *o = json_object_get(r->doc, name);
+
+	if (!json_is_object(o)) {
+		o = json_object();
+		json_object_set_new(r->doc, name, o);
+	}
+	return o;
+}
+
+/* Write to a file beside it and rename: a crash leaves the old or the new one. */
+static int save(struct restore *r)
+{
+	char tmp[PATH_MAX + 8];
+
+	snprintf(tmp, sizeof(tmp), "%s.new", r->path);
+	if (json_dump_file(r->doc, tmp, JSON_INDENT(1)) < 0 || rename(tmp, r->path) < 0) {
+		log_error("%s: cannot be written: %s", r->path, strerror(errno));
+		return -EIO;
+	}
+	return 0;
+}
+
+/* The folders above @path. */
+static void make_folders(const char *path)
+{
+	char part[PATH_MAX];
+
+	for (size_t i = 1; path[i] && i < sizeof(part); i++) {
+		if (path[i] != '/')
+			continue;
+		memcpy(part, path, i);
+		part[i] = '\0';
+		mkdir(part, 0755);
+	}
+}
+
+/* ---- sysctl ---- */
+
+static int sysctl_path(const char *key, char *path, size_t size)
+{
+	const int n = snprintf(path, size, "/proc/sys/%s", key);
+	if (n < 0 || (size_t)n >= size)
+		return -ENAMETOOLONG;
+	for (char *p = path + strlen("/proc/sys/"); *p; p++) {
+		if (*p == '.')
+			*p = '/';
+	}
+	return 0;
+}
+
+static int sysctl_read(const char *key, long *value)
+{
+	char path[256], text[64];
+	const int err = sysctl_path(key, path, sizeof(path));
+	if (err)
+		return err;
+
+	const int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	const ssize_t n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	if (n <= 0)
+		return -EIO;
+	text[n] = '\0';
+	*value = strtol(text, NULL, 10);
+	return 0;
+}
+
+static int sysctl_write(const char *key, long value)
+{
+	char path[256], text[32];
+	int err = sysctl_path(key, path, sizeof(path));
+	if (err)
+		return err;
+
+	const int fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	const int n = snprintf(text, sizeof(text), "%ld", value);
+	err = write(fd, text, (size_t)n) == n ? 0 : -errno;
+	close(fd);
+	return err;
+}
+
+int restore_sysctl(struct restore *r, const char *key, long value)
+{
+	long was;
+	int err = sysctl_read(key, &was);
+
+	if (err || was == value)
+		return err;
+	json_object_set_new(member(r, "sysctl"), key,
+		json_pack("{s:I, s:I}", "was", (json_int_t)was, "is", (json_int_t)value));
+	err = save(r);
+	if (err)
+		return err;
+	err = sysctl_write(key, value);
+	if (err)
+		return err;
+	log_info("%s: %ld -> %ld, until the end", key, was, value);
+	return 0;
+}
+
+int restore_sysctl_bits(struct restore *r, const char *key, long bits)
+{
+	long was;
+	const int err = sysctl_read(key, &was);
+
+	return err ? err : restore_sysctl(r, key, was | bits);
+}
+
+static void undo_sysctl(const char *key, long was, long is)
+{
+	long now;
+
+	if (sysctl_read(key, &now) < 0 || now == was)
+		return;
+	if (now != is) {
+		log_warning("%s: is %ld by now, somebody else's choice: left as it is", key, now);
+		return;
+	}
+	if (sysctl_write(key, was) == 0)
+		log_info("%s: %ld -> %ld, as before", key, now, was);
+}
+
+/* ---- MPTCP ---- */
+
+int restore_limits(struct restore *r, uint32_t subflows, uint32_t add_addrs)
+{
+	uint32_t was_subflows, was_add_addrs;
+	int err = netlink_limits(r->nl, &was_subflows, &was_add_addrs);
+
+	if (err)
+		return err;
+	subflows = subflows > was_subflows ? subflows : was_subflows;
+	add_addrs = add_addrs > was_add_addrs ? add_addrs : was_add_addrs;
+	if (subflows == was_subflows && add_addrs == was_add_addrs)
+		return 0;
+
+	json_t *const l = member(r, "limits");
+	if (!json_object_get(l, "was"))
+		json_object_set_new(l, "was", json_pack("[i, i]", (int)was_subflows, (int)was_add_addrs));
+	json_object_set_new(l, "is", json_pack("[i, i]", (int)subflows, (int)add_addrs));
+	err = save(r);
+	if (!err)
+		err = netlink_set_limits(r->nl, subflows, add_addrs);
+	if (!err)
+		log_info("MPTCP limits: subflows %u -> %u, accepted addresses %u -> %u, until the end",
+			was_subflows, subflows, was_add_addrs, add_addrs);
+	return err;
+}
+
+static void undo_limits(struct restore *r)
+{
+	json_int_t was[2], is[2];
+	uint32_t subflows, add_addrs;
+
+	if (json_unpack(r->doc, "{s:{s:[I, I], s:[I, I]}}", "limits", "was", &was[0], &was[1], "is",
+		    &is[0], &is[1]) < 0)
+		return;
+	if (netlink_limits(r->nl, &subflows, &add_addrs) < 0)
+		return;
+	if (subflows != (uint32_t)is[0] || add_addrs != (uint32_t)is[1]) {
+		log_warning("MPTCP limits: changed by somebody else: left as they are");
+		return;
+	}
+	if (netlink_set_limits(r->nl, (uint32_t)was[0], (uint32_t)was[1]) == 0)
+		log_info("MPTCP limits: subflows %u -> %d, accepted addresses %u -> %d, as before",
+			subflows, (int)was[0], add_addrs, (int)was[1]);
+}
+
+int restore_endpoint_add(struct restore *r, const struct nl_endpoint *e)
+{
+	char text[ENDPOINT_TEXT];
+
+	json_object_set_new(member(r, "endpoints"), ip_text(&e->ip, text), json_integer(e->id));
+	const int err = save(r);
+	return err ? err : netlink_endpoint(r->nl, true, e);
+}
+
+int restore_endpoint_del(struct restore *r, const struct nl_endpoint *e)
+{
+	char text[ENDPOINT_TEXT];
+	const int err = netlink_endpoint(r->nl, false, e);
+
+	json_object_del(member(r, "endpoints"), ip_text(&e->ip, text));
+	return err ? err : save(r);
+}
+
+/* ---- open and undo ---- */
+
+static void undo_all(struct restore *r)
+{
+	const char *key;
+	json_t *value;
+	void *next;
+
+	json_object_foreach(member(r, "sysctl"), key, value) {
+		json_int_t was, is;
+		if (json_unpack(value, "{s:I, s:I}", "was", &was, "is", &is) == 0)
+			undo_sysctl(key, (long)was, (long)is);
+	}
+	undo_limits(r);
+	json_object_foreach_safe(member(r, "endpoints"), next, key, value) {
+		struct nl_endpoint e = { .id = (uint8_t)json_integer_value(value) };
+		if (ip_parse(key, &e.ip) == 0)
+			netlink_endpoint(r->nl, false, &e);
+	}
+	json_object_clear(r->doc);
+}
+
+int restore_open(struct restore **out, const char *path, struct netlink *nl)
+{
+	struct restore *const r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return -ENOMEM;
+	r->nl = nl;
+	snprintf(r->path, sizeof(r->path), "%s", path);
+	make_folders(path);
+	r->doc = json_load_file(path, 0, NULL);
+	if (json_is_object(r->doc)) {
+		log_warning("%s: an earlier run ended without putting its settings back: doing that now",
+			path);
+		undo_all(r);
+	} else {
+		json_decref(r->doc);
+		r->doc = json_object();
+	}
+	const int err = r->doc ? save(r) : -ENOMEM;
+	if (err) {
+		json_decref(r->doc);
+		free(r);
+		return err;
+	}
+	*out = r;
+	return 0;
+}
+
+void restore_undo(struct restore *r)
+{
+	if (!r)
+		return;
+	undo_all(r);
+	unlink(r->path);
+	json_decref(r->doc);
+	free(r);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Kernel settings that a daemon changes for as long as it runs, and what they were before.
+ *
+ * The old values stand in a file from before the change until they are put back. A daemon that was
+ * killed leaves the file; the next one finds it, puts the old values back, and starts from there.
+ * A setting that somebody else changed meanwhile is left as it is.
+ */
+#ifndef OS_RESTORE_H
+#define OS_RESTORE_H
+
+#include "os/netlink.h"
+
+struct restore;
+
+/* Remember in the file at @path. What a killed daemon left there is put back first. Returns 0 or
+ * -errno. @nl must stay until restore_undo(). */
+int restore_open(struct restore **out, const char *path, struct netlink *nl);
+
+/* Set net sysctl @key ("net.mptcp.enabled") to @value, logging both values. Returns 0, or -errno
+ * (-ENOENT: this kernel has no such setting) with nothing changed. */
+int restore_sysctl(struct restore *r, const char *key, long value);
+/* As restore_sysctl(), with @bits set in addition to those that are. */
+int restore_sysctl_bits(struct restore *r, const char *key, long bits);
+/* Raise the limits of MPTCP's path manager to at least these. Returns 0 or -errno. */
+int restore_limits(struct restore *r, uint32_t subflows, uint32_t add_addrs);
+/* Add an MPTCP endpoint, or remove one that was added here. Returns 0 or -errno. */
+int restore_endpoint_add(struct restore *r, const struct nl_endpoint *e);
+int restore_endpoint_del(struct restore *r, const struct nl_endpoint *e);
+
+/* Put all back, remove the file, free @r. */
+void restore_undo(struct restore *r);
+
+#endif

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: ISC */
+#include "paths/paths.h"
+
+#include <errno.h>
+#include <linux/mptcp.h>
+#include <linux/rtnetlink.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/log.h"
+
+#define TABLE    0x70100u /* the first link's table; the others follow */
+#define PRIORITY 17000u   /* behind what an administrator puts first, before main (32766) */
+
+#define LINKS_MAX  256
+#define ADDRS_MAX  512
+#define ROUTES_MAX 4096 /* of the main table; a router that holds more has no use for plait's WANs */
+#define OURS_MAX   (PATHS_MAX * 16)
+
+struct picture {
+	struct nl_link link[LINKS_MAX];
+	struct nl_addr addr[ADDRS_MAX];
+	struct nl_route route[ROUTES_MAX];
+	struct nl_rule rule[OURS_MAX];
+	struct nl_endpoint endpoint[64];
+	int links, addrs, routes, rules, endpoints;
+};
+
+/* What should be there. */
+struct plan {
+	struct nl_rule rule[OURS_MAX];
+	struct nl_route route[OURS_MAX];
+	struct nl_endpoint endpoint[PATHS_MAX];
+	int rules, routes, endpoints;
+};
+
+static bool of_paths(uint32_t table)
+{
+	return table >= TABLE && table < TABLE + PATHS_MAX;
+}
+
+static int family_of(const struct ip_addr *ip)
+{
+	return ip_is_v4(ip) ? AF_INET : AF_INET6;
+}
+
+static bool rule_equal(const struct nl_rule *a, const struct nl_rule *b)
+{
+	return a->family == b->family && a->priority == b->priority && a->table == b->table &&
+	       a->mark == b->mark && a->from_bits == b->from_bits && ip_equal(&a->from, &b->from);
+}
+
+static bool route_equal(const struct nl_route *a, const struct nl_route *b)
+{
+	return a->family == b->family && a->table == b->table && a->ifindex == b->ifindex &&
+	       a->to_bits == b->to_bits && ip_equal(&a->to, &b->to) && a->has_via == b->has_via &&
+	       ip_equal(&a->via, &b->via);
+}
+
+/* ---- look ---- */
+
+static int look(struct netlink *nl, struct picture *now)
+{
+	now->links = netlink_links(nl, now->link, LINKS_MAX);
+	now->addrs = netlink_addrs(nl, now->addr, ADDRS_MAX);
+	now->routes = netlink_routes(nl, now->route, ROUTES_MAX);
+	now->rules = netlink_rules(nl, now->rule, OURS_MAX);
+	now->endpoints = netlink_endpoints(nl, now->endpoint, 64);
+	const int counts[] = { now->links, now->addrs, now->routes, now->rules, now->endpoints };
+	for (unsigned int i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+		if (counts[i] < 0)
+			return counts[i];
+	}
+	return 0;
+}
+
+static const struct nl_link *find_link(const struct picture *now, const char *name)
+{
+	for (int i = 0; i < now->links; i++) {
+		if (!strcmp(now->link[i].name, name))
+			return &now->link[i];
+	}
+	return NULL;
+}
+
+/* The default route of an interface with the lowest metric. */
+static const struct nl_route *default_route(const struct picture *now, int family, uint32_t ifindex)
+{
+	const struct nl_route *best = NULL;
+
+	for (int i = 0; i < now->routes; i++) {
+		const struct nl_route *const r = &now->route[i];
+		if (r->table == RT_TABLE_MAIN && r->family == family && !r->to_bits &&
+			r->ifindex == ifindex && (!best || r->metric < best->metric))
+			best = r;
+	}
+	return best;
+}
+
+/* ---- plan ---- */
+
+static struct ip_addr network_of(const struct nl_addr *a)
+{
+	struct ip_addr net = a->ip;
+	unsigned int bits = a->bits + (ip_is_v4(&a->ip) ? 96u : 0);
+
+	for (unsigned int i = 0; i < sizeof(net.b); i++, bits -= bits < 8 ? bits : 8)
+		net.b[i] = bits >= 8 ? net.b[i] : (uint8_t)(net.b[i] & ~(0xff >> bits));
+	return net;
+}
+
+static void plan_rule(struct plan *plan, const struct nl_addr *a, uint32_t table)
+{
+	if (plan->rules == OURS_MAX)
+		return;
+	plan->rule[plan->rules++] = (struct nl_rule){
+		.family = family_of(&a->ip), .priority = PRIORITY, .table = table, .from = a->ip,
+		.from_bits = ip_is_v4(&a->ip) ? 32 : 128,
+	};
+}
+
+static void plan_route(struct plan *plan, struct nl_route route, uint32_t table)
+{
+	if (plan->routes == OURS_MAX)
+		return;
+	route.table = table;
+	plan->route[plan->routes++] = route;
+}
+
+static void plan_endpoint(struct plan *plan, const struct wan *w, const struct ip_addr *ip)
+{
+	if (plan->endpoints == PATHS_MAX)
+		return;
+	plan->endpoint[plan->endpoints++] = (struct nl_endpoint){
+		.ip = *ip, .ifindex = (int32_t)w->ifindex,
+		.flags = MPTCP_PM_ADDR_FLAG_SUBFLOW | (w->backup ? MPTCP_PM_ADDR_FLAG_BACKUP : 0),
+	};
+}
+
+static void plan_wan(struct plan *plan, struct wan *w, uint32_t table, const struct picture *now)
+{
+	const struct nl_link *const link = find_link(now, w->ifname);
+
+	w->ifindex = link ? link->ifindex : 0;
+	w->running = link && link->running;
+	w->has[FAMILY_4] = w->has[FAMILY_6] = false;
+	if (!w->running)
+		return;
+
+	for (int i = 0; i < now->addrs; i++) {
+		const struct nl_addr *const a = &now->addr[i];
+		const enum family_index f = ip_is_v4(&a->ip) ? FAMILY_4 : FAMILY_6;
+		const int family = family_of(&a->ip);
+
+		if (a->ifindex != w->ifindex || !a->usable)
+			continue;
+		const struct nl_route *const route = default_route(now, family, w->ifindex);
+		if (!route)
+			continue;
+		plan_rule(plan, a, table);
+		plan_route(plan, (struct nl_route){ .family = family, .ifindex = w->ifindex,
+					 .to = network_of(a), .to_bits = a->bits }, table);
+		if (w->has[f])
+			continue;
+		w->has[f] = true;
+		w->addr[f] = a->ip;
+		plan_route(plan, (struct nl_route){ .family = family, .ifindex = w->ifindex,
+					 .has_via = route->has_via, .via = route->via }, table);
+		plan_endpoint(plan, w, &a->ip);
+	}
+}
+
+/* ---- make the difference ---- */
+
+static void note(int *first, int err, const char *what)
+{
+	if (!err)
+		return;
+	log_peer(LOG_WARNING, "%s: %s", what, strerror(-err));
+	if (!*first)
+		*first = err;
+}
+
+static void apply_rules(struct netlink *nl, const struct plan *plan, const struct picture *now, int *err)
+{
+	for (int i = 0; i < now->rules; i++) {
+		bool wanted = !of_paths(now->rule[i].table);
+		for (int k = 0; !wanted && k < plan->rules; k++)
+			wanted = rule_equal(&now->rule[i], &plan->rule[k]);
+		if (!wanted)
+			note(err, netlink_rule(nl, false, &now->rule[i]), "cannot remove a routing rule");
+	}
+	for (int k = 0; k < plan->rules; k++) {
+		bool there = false;
+		for (int i = 0; !there && i < now->rules; i++)
+			there = rule_equal(&now->rule[i], &plan->rule[k]);
+		if (!there)
+			note(err, netlink_rule(nl, true, &plan->rule[k]), "cannot add a routing rule");
+	}
+}
+
+static void apply_routes(struct netlink *nl, const struct plan *plan, const struct picture *now, int *err)
+{
+	for (int i = 0; i < now->routes; i++) {
+		bool wanted = !of_paths(now->route[i].table);
+		for (int k = 0; !wanted && k < plan->routes; k++)
+			wanted = route_equal(&now->route[i], &plan->route[k]);
+		if (!wanted)
+			note(err, netlink_route(nl, false, &now->route[i]), "cannot remove a route");
+	}
+	for (int k = 0; k < plan->routes; k++) {
+		bool there = false;
+		for (int i = 0; !there && i < now->routes; i++)
+			there = route_equal(&now->route[i], &plan->route[k]);
+		if (!there)
+			note(err, netlink_route(nl, true, &plan->route[k]), "cannot add a route");
+	}
+}
+
+/* Our endpoints are those with an identifier from the top of the range, which the kernel, counting
+ * from 1, never gives by itself. */
+#define ENDPOINT_ID_FIRST 192u
+
+static bool endpoint_ours(const struct nl_endpoint *e)
+{
+	return e->id >= ENDPOINT_ID_FIRST;
+}
+
+static uint8_t free_id(const struct picture *now, const struct plan *plan)
+{
+	for (unsigned int id = ENDPOINT_ID_FIRST; id < 255; id++) {
+		bool used = false;
+		for (int i = 0; !used && i < now->endpoints; i++)
+			used = now->endpoint[i].id == id;
+		for (int k = 0; !used && k < plan->endpoints; k++)
+			used = plan->endpoint[k].id == id;
+		if (!used)
+			return (uint8_t)id;
+	}
+	return 0;
+}
+
+static bool endpoint_equal_ours(const struct nl_endpoint *a, const struct nl_endpoint *b)
+{
+	return ip_equal(&a->ip, &b->ip) && a->ifindex == b->ifindex &&
+	       (a->flags & MPTCP_PM_ADDR_FLAG_BACKUP) == (b->flags & MPTCP_PM_ADDR_FLAG_BACKUP);
+}
+
+static void apply_endpoints(struct paths *p, struct plan *plan, const struct picture *now, int *err)
+{
+	for (int i = 0; i < now->endpoints; i++) {
+		const struct nl_endpoint *const e = &now->endpoint[i];
+		bool wanted = !endpoint_ours(e);
+		for (int k = 0; !wanted && k < plan->endpoints; k++)
+			wanted = endpoint_equal_ours(e, &plan->endpoint[k]);
+		if (!wanted)
+			note(err, restore_endpoint_del(p->restore, e), "cannot remove an MPTCP endpoint");
+	}
+	for (int k = 0; k < plan->endpoints; k++) {
+		struct nl_endpoint *const e = &plan->endpoint[k];
+		bool there = false; /* ours, or somebody else's with this address, which serves as well */
+		for (int i = 0; !there && i < now->endpoints; i++)
+			there = ip_equal(&now->endpoint[i].ip, &e->ip) &&
+				(!endpoint_ours(&now->endpoint[i]) || endpoint_equal_ours(&now->endpoint[i], e));
+		if (there)
+			continue;
+		e->id = free_id(now, plan);
+		note(err, restore_endpoint_add(p->restore, e), "cannot add an MPTCP endpoint");
+	}
+}
+
+/* ---- the stage ---- */
+
+static void say_changes(const struct wan *was, const struct wan *is)
+{
+	char v4[ENDPOINT_TEXT] = "no IPv4", v6[ENDPOINT_TEXT] = "no IPv6";
+
+	if (was->ifindex == is->ifindex && was->running == is->running &&
+		!memcmp(was->has, is->has, sizeof(was->has)) &&
+		(!is->has[0] || ip_equal(&was->addr[0], &is->addr[0])) &&
+		(!is->has[1] || ip_equal(&was->addr[1], &is->addr[1])))
+		return;
+	if (!is->ifindex) {
+		log_warning("wan \"%s\": there is no interface %s: going on without it", is->name, is->ifname);
+		return;
+	}
+	if (is->has[FAMILY_4])
+		ip_text(&is->addr[FAMILY_4], v4);
+	if (is->has[FAMILY_6])
+		ip_text(&is->addr[FAMILY_6], v6);
+	log_info("wan \"%s\": %s is %s, %s, %s", is->name, is->ifname,
+		is->running ? "up" : "down", v4, v6);
+}
+
+int paths_sync(struct paths *p)
+{
+	struct picture *const now = calloc(1, sizeof(*now));
+	struct plan *const plan = calloc(1, sizeof(*plan));
+	int err = now && plan ? 0 : -ENOMEM;
+
+	if (!err)
+		err = look(p->nl, now);
+	if (!err) {
+		for (unsigned int i = 0; i < p->n; i++) {
+			const struct wan was = p->wan[i];
+			plan_wan(plan, &p->wan[i], TABLE + i, now);
+			say_changes(&was, &p->wan[i]);
+		}
+		apply_routes(p->nl, plan, now, &err);
+		apply_rules(p->nl, plan, now, &err);
+		apply_endpoints(p, plan, now, &err);
+	}
+	free(now);
+	free(plan);
+	return err;
+}
+
+void paths_clear(struct netlink *nl)
+{
+	struct picture *const now = calloc(1, sizeof(*now));
+
+	if (now && look(nl, now) == 0) {
+		for (int i = 0; i < now->rules; i++)
+			netlink_rule(nl, false, &now->rule[i]);
+		for (int i = 0; i < now->routes; i++) {
+			if (now->route[i].protocol == NETLINK_PROTOCOL)
+				netlink_route(nl, false, &now->route[i]);
+		}
+	}
+	free(now);
+}
+
+const struct ip_addr *paths_source(const struct paths *p, const struct ip_addr *to)
+{
+	const enum family_index f = ip_is_v4(to) ? FAMILY_4 : FAMILY_6;
+
+	for (int backup = 0; backup < 2; backup++) {
+		for (unsigned int i = 0; i < p->n; i++) {
+			const struct wan *const w = &p->wan[i];
+			if (w->backup == backup && w->running && w->has[f])
+				return &w->addr[f];
+		}
+	}
+	return NULL;
+}

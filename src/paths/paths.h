@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The CPE's WAN links, and what the kernel needs to use all of them for one connection.
+ *
+ * For each WAN address: an MPTCP endpoint (RFC 8684: the address of an additional subflow), and a
+ * rule that sends what comes from it into a routing table of the link's own, which holds the
+ * link's networks and its default route. The default route is taken from the main table, where
+ * DHCP clients and the like put it.
+ *
+ * Theory of operation: paths_sync() reads links, addresses, routes and what plait made before,
+ * works out what should be there, and makes the difference. It is run at the start and after every
+ * change that the kernel reports; what others configured is never touched.
+ */
+#ifndef PATHS_PATHS_H
+#define PATHS_PATHS_H
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "os/netlink.h"
+#include "os/restore.h"
+
+#define PATHS_MAX 8 /* the kernel's path manager takes 8 endpoints */
+
+struct wan {
+	char name[32]; /* of the configuration */
+	char ifname[IF_NAMESIZE];
+	bool backup;
+
+	/* As last seen. */
+	uint32_t ifindex; /* 0: no such interface */
+	bool running;
+	bool has[2];             /* by enum family_index: address and default route are there */
+	struct ip_addr addr[2];
+};
+
+enum family_index { FAMILY_4, FAMILY_6 };
+
+struct paths {
+	struct netlink *nl;
+	struct restore *restore;
+	struct wan wan[PATHS_MAX];
+	unsigned int n;
+};
+
+/* Bring the kernel in step with the links. Returns 0 or the first -errno; the rest is done all the
+ * same. */
+int paths_sync(struct paths *p);
+/* Remove all rules and routes with plait's mark; the endpoints go with restore_undo(). Also what a
+ * killed daemon left. */
+void paths_clear(struct netlink *nl);
+
+/* The source address for the first subflow to @to: of the first link, in the order of the
+ * configuration and backup links last, that is up and has an address of this family. NULL when
+ * there is none: the routing table decides. */
+const struct ip_addr *paths_source(const struct paths *p, const struct ip_addr *to);
+
+#endif

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: ISC */
+#include "steer/steer.h"
+
+#define PROBE_FIRST   (1 * S_US)
+#define PROBE_LAST    (30 * S_US)
+#define UNAUTHORIZED  (30 * S_US)
+#define SYN_REPEAT    (1 * S_US)     /* RFC 6298 2.1 */
+#define SYN_MARGIN    (100 * MS_US)  /* for jitter and both gates */
+
+const char *trust_text(enum trust t)
+{
+	switch (t) {
+	case TRUST_USABLE:
+		return "usable";
+	case TRUST_UNREACHABLE:
+		return "unreachable";
+	case TRUST_BACKING_OFF:
+		return "backing off";
+	case TRUST_DISTRUSTED:
+		return "distrusted";
+	}
+	return "?";
+}
+
+static bool usable(struct converter *c, mono_t now)
+{
+	switch (c->trust) {
+	case TRUST_USABLE:
+		return true;
+	case TRUST_UNREACHABLE:
+		return false; /* a probe must reach it first */
+	case TRUST_BACKING_OFF:
+	case TRUST_DISTRUSTED:
+		if (mono_diff(now, c->until) < 0)
+			return false;
+		c->trust = TRUST_USABLE;
+		return true;
+	}
+	return false;
+}
+
+struct converter *steer_pick(struct steer *s, uint32_t tried, mono_t now)
+{
+	for (unsigned int i = 0; i < s->n; i++) {
+		struct converter *const c = &s->converter[i];
+		if (!(tried & steer_bit(s, c)) && usable(c, now))
+			return c;
+	}
+	return NULL;
+}
+
+uint32_t steer_bit(const struct steer *s, const struct converter *c)
+{
+	return 1u << (unsigned int)(c - s->converter);
+}
+
+void steer_good(struct converter *c, mono_t now)
+{
+	c->good_at = now;
+	c->failures = 0;
+	c->verified++;
+	c->trust = TRUST_USABLE;
+}
+
+static int64_t leave_out(struct converter *c, enum trust trust, int64_t us, mono_t now)
+{
+	c->failed++;
+	c->failures++;
+	c->trust = trust;
+	c->until = mono_add(now, us);
+	return us;
+}
+
+int64_t steer_unreachable(struct converter *c, mono_t now)
+{
+	int64_t us = PROBE_FIRST;
+
+	/* Sessions that fail together count once: only a later failure lengthens the wait. */
+	if (c->trust == TRUST_UNREACHABLE && mono_diff(now, c->until) < 0)
+		return mono_diff(c->until, now);
+	for (unsigned int i = 0; i < c->failures && us < PROBE_LAST; i++)
+		us *= 2;
+	return leave_out(c, TRUST_UNREACHABLE, us < PROBE_LAST ? us : PROBE_LAST, now);
+}
+
+int64_t steer_wrong(const struct steer *s, struct converter *c, mono_t now)
+{
+	return leave_out(c, TRUST_DISTRUSTED, s->distrust_ttl, now);
+}
+
+int64_t steer_busy(struct converter *c, unsigned int seconds, mono_t now)
+{
+	return leave_out(c, TRUST_BACKING_OFF, seconds * S_US, now);
+}
+
+int64_t steer_unauthorized(struct converter *c, mono_t now)
+{
+	/* A converter that serves us has refused this server; one that never did refuses us. */
+	if (c->good_at.us)
+		return 0;
+	return leave_out(c, TRUST_BACKING_OFF, UNAUTHORIZED, now);
+}
+
+void steer_reached(struct converter *c)
+{
+	if (c->trust == TRUST_UNREACHABLE)
+		c->trust = TRUST_USABLE;
+	c->failures = 0;
+}
+
+bool steer_proven(const struct converter *c, mono_t now)
+{
+	return c->good_at.us && mono_diff(now, c->good_at) < STEER_PROVEN;
+}
+
+uint8_t steer_patience(const struct converter *c)
+{
+	const int64_t us = SYN_REPEAT - c->rtt - SYN_MARGIN;
+
+	return c->rtt && us > 0 ? (uint8_t)(us / (10 * MS_US)) : 0;
+}
+
+bool steer_probe_due(const struct converter *c, mono_t now)
+{
+	return c->trust == TRUST_UNREACHABLE && !c->probing && mono_diff(now, c->until) >= 0;
+}

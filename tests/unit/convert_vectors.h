@@ -98,14 +98,17 @@ static const struct vector {
 	BAD_ANSWER("no_tlv_answer", NO_TLV, HEAD("01")),
 
 	MALFORMED("tlv_length_zero", TLV_LENGTH_ZERO, HEAD("02") "0100 0000", "04", "03"),
-	MALFORMED("tlv_length_zero_last", TLV_LENGTH_ZERO, HEAD("07") CONNECT_V4 "1600 0000", "09", "08"),
+	MALFORMED("tlv_length_zero_last", TLV_LENGTH_ZERO,
+		HEAD("07") CONNECT_V4 "1600 0000", "09", "08"),
 	MALFORMED("tlv_length_zero_unknown", TLV_LENGTH_ZERO, HEAD("02") "0200 0000", "04", "03"),
 
-	MALFORMED("tlv_length_wrong_info", TLV_LENGTH_WRONG, HEAD("03") "0102 0000 00000000", "05", "04"),
+	MALFORMED("tlv_length_wrong_info", TLV_LENGTH_WRONG,
+		HEAD("03") "0102 0000 00000000", "05", "04"),
 	MALFORMED("tlv_length_wrong_connect", TLV_LENGTH_WRONG,
 		HEAD("05") "0a04 01bb 00000000 00000000 0000ffff", "07", "06"),
 	/* port 0 too, but a Connect TLV without an address has none to judge */
-	MALFORMED("tlv_length_wrong_connect_bare", TLV_LENGTH_WRONG, HEAD("02") "0a01 0000", "04", "03"),
+	MALFORMED("tlv_length_wrong_connect_bare", TLV_LENGTH_WRONG,
+		HEAD("02") "0a01 0000", "04", "03"),
 	MALFORMED("tlv_length_wrong_echo_short", TLV_LENGTH_WRONG,
 		HEAD("08") CONNECT_V4 "c002 0132 01234567", "0a", "09"),
 	MALFORMED("tlv_length_wrong_echo_long", TLV_LENGTH_WRONG,
@@ -117,14 +120,17 @@ static const struct vector {
 	MALFORMED("tlv_overrun_cookie", TLV_OVERRUN, HEAD("03") INFO "1602 0000", "05", "04"),
 	MALFORMED("tlv_overrun_unknown", TLV_OVERRUN, HEAD("02") "02ff 0000", "04", "03"),
 	/* what is behind the Total Length is user data, and no part of a TLV */
-	MALFORMED("tlv_overrun_into_data", TLV_OVERRUN, HEAD("02") "1602 0000 00000000", "05", "04"),
+	MALFORMED("tlv_overrun_into_data", TLV_OVERRUN,
+		HEAD("02") "1602 0000 00000000", "05", "04"),
 	MALFORMED("tlv_overrun_truncated", TLV_OVERRUN, HEAD("07") CONNECT_V4, "08", "07"),
 	BAD_ANSWER("tlv_overrun_error", TLV_OVERRUN, HEAD("02") "1e02 0300"),
 
 	MALFORMED("tlv_duplicate", TLV_DUPLICATE, HEAD("03") INFO INFO, "05", "04"),
-	MALFORMED("tlv_duplicate_connect", TLV_DUPLICATE, HEAD("0b") CONNECT_V4 CONNECT_V6, "0d", "0c"),
+	MALFORMED("tlv_duplicate_connect", TLV_DUPLICATE,
+		HEAD("0b") CONNECT_V4 CONNECT_V6, "0d", "0c"),
 	MALFORMED("tlv_duplicate_cookie", TLV_DUPLICATE, HEAD("08") INFO COOKIE COOKIE, "0a", "09"),
-	MALFORMED("tlv_duplicate_echo", TLV_DUPLICATE, HEAD("08") INFO ECHO("00") ECHO("01"), "0a", "09"),
+	MALFORMED("tlv_duplicate_echo", TLV_DUPLICATE,
+		HEAD("08") INFO ECHO("00") ECHO("01"), "0a", "09"),
 	MALFORMED("tlv_duplicate_apart", TLV_DUPLICATE, HEAD("06") INFO COOKIE INFO, "08", "07"),
 	BAD_ANSWER("tlv_duplicate_error", TLV_DUPLICATE, HEAD("03") "1e01 6000 1e01 4000"),
 	BAD_ANSWER("tlv_duplicate_verdict", TLV_DUPLICATE, HEAD("03") "c101 0000 c101 0000"),
@@ -133,11 +139,13 @@ static const struct vector {
 		HEAD("07") EXTENDED_HEADER EXTENDED_HEADER),
 
 	UNSUPPORTED("tlv_reserved", TLV_RESERVED, HEAD("02") "0001 0000", "04", "03"),
-	UNSUPPORTED("tlv_reserved_zeros", TLV_RESERVED, HEAD("07") CONNECT_V4 "00000000", "09", "08"),
+	UNSUPPORTED("tlv_reserved_zeros", TLV_RESERVED,
+		HEAD("07") CONNECT_V4 "00000000", "09", "08"),
 	BAD_ANSWER("tlv_reserved_answer", TLV_RESERVED, HEAD("03") "c101 0000 0001 0000"),
 
 	UNSUPPORTED("tlv_unknown", TLV_UNKNOWN, HEAD("02") "0201 0000", "04", "03"),
-	UNSUPPORTED("tlv_unknown_private", TLV_UNKNOWN, HEAD("07") CONNECT_V4 "c201 0000", "09", "08"),
+	UNSUPPORTED("tlv_unknown_private", TLV_UNKNOWN,
+		HEAD("07") CONNECT_V4 "c201 0000", "09", "08"),
 	UNSUPPORTED("tlv_unknown_last_type", TLV_UNKNOWN, HEAD("03") INFO "ff01 0000", "05", "04"),
 	BAD_ANSWER("tlv_unknown_answer", TLV_UNKNOWN, HEAD("03") "c101 0000 c201 0000"),
 
@@ -145,7 +153,8 @@ static const struct vector {
 	UNSUPPORTED("tlv_misplaced_supported", TLV_MISPLACED, HEAD("03") SUPPORTED, "05", "04"),
 	UNSUPPORTED("tlv_misplaced_extended_header", TLV_MISPLACED,
 		HEAD("09") CONNECT_V4 EXTENDED_HEADER, "0b", "0a"),
-	UNSUPPORTED("tlv_misplaced_verdict", TLV_MISPLACED, HEAD("03") INFO "c101 0000", "05", "04"),
+	UNSUPPORTED("tlv_misplaced_verdict", TLV_MISPLACED,
+		HEAD("03") INFO "c101 0000", "05", "04"),
 	BAD_ANSWER("tlv_misplaced_info", TLV_MISPLACED, HEAD("02") INFO),
 	BAD_ANSWER("tlv_misplaced_cookie", TLV_MISPLACED, HEAD("04") COOKIE),
 
@@ -179,7 +188,8 @@ static const struct vector {
 	BAD("tcp_option_unsupported_fast_open", TCP_OPTION_UNSUPPORTED,
 		HEAD("07") CONNECT_EXT("06", "2202 0000"), HEAD("02") "1e01 21 22"),
 	BAD("tcp_option_unsupported_fast_open_cookie", TCP_OPTION_UNSUPPORTED,
-		HEAD("09") CONNECT_EXT("08", "220a 0011223344556677 0000"), HEAD("02") "1e01 21 22"),
+		HEAD("09") CONNECT_EXT("08", "220a 0011223344556677 0000"),
+		HEAD("02") "1e01 21 22"),
 	/* RFC 8803 7.7 */
 	BAD("tcp_option_unsupported_ao", TCP_OPTION_UNSUPPORTED,
 		HEAD("07") CONNECT_EXT("06", "1d04 0101"), HEAD("02") "1e01 21 1d"),
@@ -187,12 +197,14 @@ static const struct vector {
 		HEAD("07") CONNECT_EXT("06", "040300 00"), HEAD("02") "1e01 21 04"),
 	/* RFC 8803 7.4 */
 	BAD("tcp_option_unsupported_timestamp_value", TCP_OPTION_UNSUPPORTED,
-		HEAD("09") CONNECT_EXT("08", "080a 0000000100000000 0000"), HEAD("02") "1e01 21 08"),
+		HEAD("09") CONNECT_EXT("08", "080a 0000000100000000 0000"),
+		HEAD("02") "1e01 21 08"),
 	/* RFC 8803 7.5 */
 	BAD("tcp_option_unsupported_mptcp_value", TCP_OPTION_UNSUPPORTED,
 		HEAD("07") CONNECT_EXT("06", "1e04 0181"), HEAD("02") "1e01 21 1e"),
 	BAD("tcp_option_unsupported_list", TCP_OPTION_UNSUPPORTED,
-		HEAD("08") CONNECT_EXT("07", "2202 0402 fd02 2202"), HEAD("03") "1e02 21 22 fd000000"),
+		HEAD("08") CONNECT_EXT("07", "2202 0402 fd02 2202"),
+		HEAD("03") "1e02 21 22 fd000000"),
 };
 
 #endif

@@ -213,7 +213,8 @@ static void test_everything_prefix_has_both_families(void **state)
 static void test_prefixes_have(void **state)
 {
 	const struct prefix p[] = { prefix("192.0.2.0/24"), prefix("2001:db8::/32") };
-	const struct ip_addr first = ip("192.0.2.9"), last = ip("2001:db8::9"), none = ip("10.0.0.1");
+	const struct ip_addr first = ip("192.0.2.9"), last = ip("2001:db8::9");
+	const struct ip_addr none = ip("10.0.0.1");
 
 	assert_true(prefixes_have(p, 2, &first));
 	assert_true(prefixes_have(p, 2, &last));

@@ -51,8 +51,8 @@ static void assert_defect(struct bytes b, enum convert_sender sender, enum conve
 {
 	struct convert_msg m;
 	poison(&m);
-	assert_string_equal(
-		convert_defect_label(convert_decode(b.p, b.len, sender, &m)), convert_defect_label(d));
+	assert_string_equal(convert_defect_label(convert_decode(b.p, b.len, sender, &m)),
+		convert_defect_label(d));
 	assert_untouched(&m);
 }
 
@@ -219,9 +219,9 @@ static void test_truncated_tlv_at_every_length(void **state)
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(one_tlv); i++) {
 		const struct bytes whole = bytes_hex(one_tlv[i]);
-		for (uint8_t words = 2; words * 4u < whole.len; words++) {
-			const struct bytes b = bytes_copy(whole.p, words * 4u);
-			b.p[1] = words;
+		for (size_t len = 8; len < whole.len; len += 4) {
+			const struct bytes b = bytes_copy(whole.p, len);
+			b.p[1] = (uint8_t)(len / 4);
 			assert_defect(b, senders[i], CONVERT_DEFECT_TLV_OVERRUN);
 			free(b.p);
 		}
@@ -235,17 +235,17 @@ static void test_length(void **state)
 {
 	static const struct {
 		uint8_t header[CONVERT_HEADER];
-		size_t length;
 		enum convert_defect defect;
+		size_t length;
 	} cases[] = {
-		{ { 1, 6, 0x22, 0x63 }, 24, CONVERT_FINE },
-		{ { 1, 255, 0x22, 0x63 }, CONVERT_MAX, CONVERT_FINE },
-		{ { 1, 1, 0x22, 0x63 }, 4, CONVERT_FINE }, /* NO_TLV to the decoder */
-		{ { 1, 0, 0x22, 0x63 }, 0, CONVERT_DEFECT_TOTAL_LENGTH_ZERO },
-		{ { 0, 6, 0x22, 0x63 }, 0, CONVERT_DEFECT_VERSION_UNSUPPORTED },
-		{ { 2, 0, 0x22, 0x63 }, 0, CONVERT_DEFECT_VERSION_UNSUPPORTED },
-		{ { 1, 6, 0x63, 0x22 }, 0, CONVERT_DEFECT_MAGIC_WRONG },
-		{ { 2, 0, 0x22, 0x62 }, 0, CONVERT_DEFECT_MAGIC_WRONG },
+		{ { 1, 6, 0x22, 0x63 }, CONVERT_FINE, 24 },
+		{ { 1, 255, 0x22, 0x63 }, CONVERT_FINE, CONVERT_MAX },
+		{ { 1, 1, 0x22, 0x63 }, CONVERT_FINE, 4 }, /* NO_TLV to the decoder */
+		{ { 1, 0, 0x22, 0x63 }, CONVERT_DEFECT_TOTAL_LENGTH_ZERO, 0 },
+		{ { 0, 6, 0x22, 0x63 }, CONVERT_DEFECT_VERSION_UNSUPPORTED, 0 },
+		{ { 2, 0, 0x22, 0x63 }, CONVERT_DEFECT_VERSION_UNSUPPORTED, 0 },
+		{ { 1, 6, 0x63, 0x22 }, CONVERT_DEFECT_MAGIC_WRONG, 0 },
+		{ { 2, 0, 0x22, 0x62 }, CONVERT_DEFECT_MAGIC_WRONG, 0 },
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		enum convert_defect d = CONVERT_DEFECT_COUNT;
@@ -264,8 +264,8 @@ static void test_info(void **state) /* figure 15 */
 	const struct convert_msg m = decode(b, CONVERT_FROM_CLIENT);
 
 	assert_true(m.has_info);
-	assert_false(m.has_connect || m.has_extended_header || m.has_supported || m.has_cookie
-		|| m.has_error || m.has_echo || m.has_verdict);
+	assert_false(m.has_connect || m.has_extended_header || m.has_supported || m.has_cookie ||
+		     m.has_error || m.has_echo || m.has_verdict);
 	free(b.p);
 }
 
@@ -400,8 +400,8 @@ static void test_verdict(void **state)
 /* RFC 8803 6.2.4, 6.2.6: ignored by the receiver; 6.2.3, 6.2.7: no reaction is named */
 static void test_unassigned_fields_are_ignored(void **state)
 {
-	const struct bytes client = bytes_hex(HEAD("03") "0101 ffff" "1601 ffff");
-	const struct bytes converter = bytes_hex(HEAD("04") "1501 ffff" "1401 ffff" "c101 00ff");
+	const struct bytes client = bytes_hex(HEAD("03") "0101 ffff 1601 ffff");
+	const struct bytes converter = bytes_hex(HEAD("04") "1501 ffff 1401 ffff c101 00ff");
 
 	assert_int_equal(decode(client, CONVERT_FROM_CLIENT).cookie.len, 0);
 	assert_int_equal(decode(converter, CONVERT_FROM_CONVERTER).supported.len, 0);
@@ -436,8 +436,8 @@ static enum convert_defect connect_to(const char *ip, uint16_t port)
 static void test_addresses_that_no_server_has(void **state)
 {
 	static const char *const bad[] = { "0.0.0.0", "0.255.255.255", "127.0.0.0", "127.0.0.1",
-		"127.255.255.255", "224.0.0.0", "232.1.2.3", "239.255.255.255", "255.255.255.255", "::",
-		"::1", "::192.0.2.1", "::ffff:ffff", "ff00::", "ff02::1", "ffff::" };
+		"127.255.255.255", "224.0.0.0", "232.1.2.3", "239.255.255.255", "255.255.255.255",
+		"::", "::1", "::192.0.2.1", "::ffff:ffff", "ff00::", "ff02::1", "ffff::" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
 		assert_int_equal(connect_to(bad[i], 80), CONVERT_DEFECT_CONNECT_ADDRESS);
@@ -449,8 +449,8 @@ static void test_addresses_that_a_server_may_have(void **state)
 {
 	static const char *const good[] = { "1.0.0.0", "10.0.0.1", "126.255.255.255", "128.0.0.0",
 		"192.168.1.255", "223.255.255.255", "240.0.0.0", "255.255.255.254", "::1:0:0",
-		"64:ff9b::7f00:1", "2001:db8::1", "fd00::1", "fe80::1", "fe00::",
-		"feff:ffff:ffff:ffff:ffff:ffff:ffff:ffff" };
+		"64:ff9b::7f00:1", "2001:db8::1", "fd00::1", "fe80::1",
+		"fe00::", "feff:ffff:ffff:ffff:ffff:ffff:ffff:ffff" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
 		assert_int_equal(connect_to(good[i], 1), CONVERT_FINE);
@@ -567,15 +567,15 @@ static void test_converter_message_is_in_the_order_of_the_header(void **state)
 	const struct span s = { buf, len };
 
 	assert_span(s, HEAD("10") "1e01 40 c1"
-		"0a05 0050 00000000 00000000 0000ffff c0000201"
-		"c003 00 00 0000000000000000"
-		"c101 09 00"
-		"1502 0000 c1c2c3c4"
-		"1403 0000 c1c2c3c4c5c6c7c8");
+				  "0a05 0050 00000000 00000000 0000ffff c0000201"
+				  "c003 00 00 0000000000000000"
+				  "c101 09 00"
+				  "1502 0000 c1c2c3c4"
+				  "1403 0000 c1c2c3c4c5c6c7c8");
 	const struct bytes b = bytes_copy(buf, len);
 	const struct convert_msg out = decode(b, CONVERT_FROM_CONVERTER);
-	assert_true(out.has_error && out.has_connect && out.has_echo && out.has_verdict
-		&& out.has_supported && out.has_extended_header);
+	assert_true(out.has_error && out.has_connect && out.has_echo && out.has_verdict &&
+		    out.has_supported && out.has_extended_header);
 	assert_int_equal(out.error, CONVERT_RESOURCE_EXCEEDED);
 	assert_int_equal(out.verdict, 9);
 	assert_span(out.supported, "c1c2c3c4");
@@ -733,8 +733,9 @@ static void test_answer_is_cut_to_the_buffer(void **state)
 		memset(before, 0xa5, sizeof(before));
 		const struct bytes out = bytes_copy(before, size);
 		const size_t fits = size < 8 ? 0 : size > 8 + bad.len ? 8 + bad.len : size / 4 * 4;
-		assert_int_equal(
-			convert_encode_defect(CONVERT_DEFECT_TLV_UNKNOWN, bad.p, bad.len, out.p, size), fits);
+		const size_t len = convert_encode_defect(
+			CONVERT_DEFECT_TLV_UNKNOWN, bad.p, bad.len, out.p, size);
+		assert_int_equal(len, fits);
 		if (fits > 0)
 			assert_memory_equal(out.p + 8, bad.p, fits - 8);
 		if (size > fits)
@@ -749,9 +750,9 @@ static void test_answer_to_another_defect_than_the_message_has(void **state)
 {
 	const struct bytes b = bytes_hex(HEAD("06") CONNECT_V4);
 	uint8_t out[CONVERT_MAX];
-	const struct span s = { out,
-		convert_encode_defect(
-			CONVERT_DEFECT_TCP_OPTION_UNSUPPORTED, b.p, b.len, out, sizeof(out)) };
+	const size_t len = convert_encode_defect(
+		CONVERT_DEFECT_TCP_OPTION_UNSUPPORTED, b.p, b.len, out, sizeof(out));
+	const struct span s = { out, len };
 
 	assert_span(s, HEAD("02") "1e01 21 00");
 	free(b.p);

@@ -22,11 +22,9 @@ struct bytes {
 
 static inline struct bytes bytes_copy(const void *p, size_t len)
 {
-	struct bytes b = { .p = malloc(len), .len = len };
-	if (len > 0) {
-		assert_non_null(b.p);
-		memcpy(b.p, p, len);
-	}
+	struct bytes b = { .p = malloc(len > 0 ? len : 1), .len = len };
+	assert_non_null(b.p);
+	memcpy(b.p, p, len);
 	return b;
 }
 

@@ -745,6 +745,20 @@ static void test_answer_is_cut_to_the_buffer(void **state)
 	free(bad.p);
 }
 
+static void test_answer_without_room_is_none(void **state)
+{
+	const uint8_t bad[4 * CONVERT_MAX] = { 1, 255, 0x22, 0x63 };
+
+	for (size_t size = 0; size < 8; size++) {
+		const struct bytes out = bytes_copy("untouch", size);
+		assert_int_equal(convert_encode_defect(CONVERT_DEFECT_TLV_RESERVED, bad,
+					 sizeof(bad), out.p, size),
+			0);
+		assert_memory_equal(out.p, "untouch", size);
+		free(out.p);
+	}
+}
+
 /* The answer to a message that is not what its caller says still is one. */
 static void test_answer_to_another_defect_than_the_message_has(void **state)
 {
@@ -838,6 +852,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_absurd_span_does_not_fit),
 		cmocka_unit_test(test_echo_of_a_long_message_is_cut_to_fit),
 		cmocka_unit_test(test_answer_is_cut_to_the_buffer),
+		cmocka_unit_test(test_answer_without_room_is_none),
 		cmocka_unit_test(test_answer_to_another_defect_than_the_message_has),
 	};
 	return cmocka_run_group_tests_name("convert", tests, NULL, NULL);

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: ISC */
+/* What every unit test starts with: cmocka, and bytes from text. */
+#ifndef TESTING_H
+#define TESTING_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+
+/* Bytes in a heap block of exactly their length, so that AddressSanitizer sees a read beyond. */
+struct bytes {
+	uint8_t *p;
+	size_t len;
+};
+
+static inline struct bytes bytes_copy(const void *p, size_t len)
+{
+	struct bytes b = { .p = malloc(len > 0 ? len : 1), .len = len };
+	assert_non_null(b.p);
+	memcpy(b.p, p, len);
+	return b;
+}
+
+static inline uint8_t hex_digit(char c)
+{
+	static const char digits[] = "0123456789abcdef";
+	const char *const at = strchr(digits, c);
+	assert_non_null(at);
+	return (uint8_t)(at - digits);
+}
+
+/* Bytes from "0a05 01bb", blanks where one likes them between bytes. */
+static inline struct bytes bytes_hex(const char *text)
+{
+	uint8_t buf[2048];
+	size_t len = 0;
+
+	while (*text != '\0') {
+		if (*text == ' ') {
+			text++;
+			continue;
+		}
+		assert_true(len < sizeof(buf));
+		buf[len++] = (uint8_t)(hex_digit(text[0]) << 4 | hex_digit(text[1]));
+		text += 2;
+	}
+	return bytes_copy(buf, len);
+}
+
+#endif

@@ -165,8 +165,8 @@ int cpe_config_read(struct cpe_config *c, const char *path)
 	};
 	cfg_opt_t opts[] = {
 		CFG_SEC("lan", lan, CFGF_NODEFAULT),
-		CFG_SEC("wan", wan, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPS),
-		CFG_SEC("converter", converter, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPS),
+		CFG_SEC("wan", wan, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
+		CFG_SEC("converter", converter, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
 		CFG_STR("handshake", faithful, CFGF_NONE),
 		CFG_INT("distrust_ttl", 600, CFGF_NONE),
 		CFG_STR("no_converter", direct, CFGF_NONE),

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The CPE: the way of a connection, from the LAN host's SYN through a converter to the server.
+ */
+#ifndef CPE_PIPELINE_H
+#define CPE_PIPELINE_H
+
+#include "account/counters.h"
+#include "control/control.h"
+#include "cpe/config.h"
+#include "intercept/tproxy.h"
+#include "os/loop.h"
+#include "os/restore.h"
+#include "paths/paths.h"
+#include "relay/relay.h"
+#include "steer/steer.h"
+
+struct probe;
+
+struct cpe {
+	const struct cpe_config *config;
+	struct loop loop;
+	struct slots sessions;
+	struct relay_pool *relays;
+	int relay_ended, links, signals;
+	bool listening, links_changed;
+	struct intercept intercept;
+	struct steer steer;
+	struct paths paths;
+	struct probe *probe[STEER_CONVERTERS]; /* heap; NULL: none under way */
+	struct control *control;
+	struct client_counters counters;
+	mono_t started;
+};
+
+/* Open relays and the control socket, bring the paths up, then intercept. @nl and @restore must
+ * stay until cpe_close(). Returns 0, or -errno with a line in the log; call cpe_close() in both
+ * cases. */
+int cpe_open(struct cpe *c, const struct cpe_config *config, struct netlink *nl, struct restore *restore);
+/* Serve until loop.stop. Returns 0 or -errno. */
+int cpe_run(struct cpe *c);
+void cpe_close(struct cpe *c);
+
+#endif

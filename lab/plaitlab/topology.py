@@ -119,7 +119,7 @@ class Lab:
         self._given_tmp = str(tmp) if tmp else None
         self._core = (core_delay, core_rate)
         self._serial = 0
-        self._closed = False
+        self._pid = os.getpid()
 
         numbered = lambda role, n: role + (str(n) if n > 1 else "")
         self.cpe, self.net, self.conv, self.links_ns = (
@@ -166,16 +166,12 @@ class Lab:
         return self
 
     def close(self):
-        """End the lab: nothing of it remains. May be called again."""
-        if self._closed or self.run_dir is None:
-            return
-        self._closed = True
-        try:
-            self.tracker.end()
-            owner.remove(self.name)
-        finally:
-            if self in _alive:
-                _alive.remove(self)
+        """End the lab: nothing of it remains. May be called again, also after an interruption."""
+        if self not in _alive or os.getpid() != self._pid:
+            return              # a forked child leaves its parent's lab alone
+        self.tracker.end()
+        owner.remove(self.name)
+        _alive.remove(self)
 
     # ---- building
 

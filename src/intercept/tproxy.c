@@ -61,8 +61,8 @@ static void put_chain(FILE *f, const struct intercept_config *c, const uint16_t 
 		fprintf(f, "  ip%s daddr %s tcp dport %u return\n",
 			ip_is_v4(&c->converter[i].ip) ? "" : "6",
 			ip_text(&c->converter[i].ip, text), c->converter[i].port);
-	fprintf(f, "  meta nfproto ipv4 tproxy ip to 127.0.0.1:%u meta mark set %#x accept\n"
-		   "  meta nfproto ipv6 tproxy ip6 to [::1]:%u meta mark set %#x accept\n",
+	fprintf(f, "  meta nfproto ipv4 meta l4proto tcp tproxy ip to 127.0.0.1:%u meta mark set %#x accept\n"
+		   "  meta nfproto ipv6 meta l4proto tcp tproxy ip6 to [::1]:%u meta mark set %#x accept\n",
 		port[0], MARK, port[1], MARK);
 }
 

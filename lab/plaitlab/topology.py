@@ -228,6 +228,11 @@ class Lab:
         if ns is self.links_ns:
             settings["net.ipv6.conf.default.disable_ipv6"] = 1
         if self.congestion:
+            # Namespaces may use what is not restricted, which is less than what there is.
+            allowed = ns.sysctl("net.ipv4.tcp_allowed_congestion_control")
+            if self.congestion not in allowed.split():
+                raise LabError(f"congestion {self.congestion!r}: expected one of {allowed} "
+                               "(net.ipv4.tcp_allowed_congestion_control)")
             settings["net.ipv4.tcp_congestion_control"] = self.congestion
         for key, value in settings.items():
             ns.sysctl(key, value)

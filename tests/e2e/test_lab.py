@@ -51,6 +51,15 @@ def median_rtt(ns, address):
     return statistics.median(rtts)
 
 
+def send_bytes(sock, size):
+    """Send zeros and end the stream. Not from one big buffer: the kernel clears its memory without
+    letting anyone else run, the link emulators included."""
+    piece = bytes(65536)
+    for _ in range(size // len(piece)):
+        sock.sendall(piece)
+    sock.shutdown(socket.SHUT_WR)
+
+
 def transfer(lab, size, address, up=False):
     """Carry bytes between server and host; Mbit/s of payload in the later half."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -63,16 +72,11 @@ def transfer(lab, size, address, up=False):
             client.connect((address, 5001))
             server = listener.accept()[0]
             source, sink = (client, server) if up else (server, client)
-
-            def send():
-                source.sendall(bytes(size))
-                source.shutdown(socket.SHUT_WR)
-
-            thread = threading.Thread(target=send)
+            thread = threading.Thread(target=send_bytes, args=(source, size))
             thread.start()
-            total = 0
-            while data := sink.recv(1 << 20):
-                total += len(data)
+            total, buffer = 0, bytearray(65536)
+            while got := sink.recv_into(buffer):
+                total += got
                 marks.append((time.monotonic(), total))
             thread.join()
             server.close()
@@ -181,11 +185,13 @@ def test_two_links_carry_300_mbit():
                 client.connect((lab.server.addr4, port))
                 server = listener.accept()[0]
                 start = time.monotonic()
-                sender = threading.Thread(target=lambda: (server.sendall(bytes(size)), server.close()))
+                sender = threading.Thread(target=send_bytes, args=(server, size))
                 sender.start()
-                while client.recv(1 << 20):
+                buffer = bytearray(65536)
+                while client.recv_into(buffer):
                     pass
                 sender.join()
+                server.close()
                 took[wan.name] = time.monotonic() - start
 
         threads = [threading.Thread(target=carry, args=(wan, 5001 + wan.index)) for wan in lab.wan]
@@ -200,7 +206,7 @@ def test_two_links_carry_300_mbit():
             drops = figures[way]["drops"]
             assert drops["ring"] == drops["pool"] == drops["send"] == 0
         # A virtual machine may stand still for milliseconds; that must be the exception.
-        assert figures["down"]["late_1ms"] < 0.05 * figures["down"]["packets"]
+        assert figures["down"]["late_1ms"] < 0.02 * figures["down"]["packets"]
 
 
 def test_no_packet_above_the_mtu(lab):

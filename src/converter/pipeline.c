@@ -2,13 +2,12 @@
 /*
  * The converter. Theory of operation:
  *
- *   1 SYN        the gate shows it: with a Convert message in it, the session begins here, and the
- *                kernel's connection joins it at the third ACK; else it begins at the accept
+ *   1 accept     on the SYN, with the Convert message in it; else its first bytes are awaited
  *   2 read       exactly the message; what follows is the user's and stays in the socket
  *   3 authorise  client, cookie, server's address
  *   4 connect    to the server, by plain TCP
  *   5 answer     success or the Error TLV, as the first bytes of the stream; never before the third
- *                ACK. PENDING when the client's patience is over first
+ *                ACK, since MPTCP would lose it. PENDING when the client's patience is over first
  *   6 relay      both ways, on another thread, until the end
  *
  * Each session is a state machine (session/converter.h); this file finds out facts, asks it for the
@@ -42,7 +41,6 @@
 #define ACK_TIME       (10 * S_US) /* for the third ACK, once there is something to say */
 #define DRAIN_TIME     (5 * S_US)  /* for the client to read the Error TLV and close */
 #define PATIENCE       50u         /* 10 ms; for clients that do not know theirs */
-#define EARLY_MAX      1460u       /* bytes of user data in a SYN */
 #define UPSTREAM_IDLE  600         /* s; then a client that vanished is noticed in 5 minutes */
 #define OVERLOAD_DELAY 0           /* s in Error 64: the client's default of 30 */
 
@@ -52,7 +50,6 @@ enum kind {
 	KIND_SERVER,   /* downstream socket */
 	KIND_DEADLINE,
 	KIND_PATIENCE,
-	KIND_GATE,
 	KIND_RELAYS,
 	KIND_ADDRESSES,
 	KIND_SIGNALS,
@@ -69,8 +66,6 @@ struct handshake {
 	size_t connect_len;
 	bool has_echo, extended, impatient, pending_said;
 	struct convert_echo echo;
-	uint8_t early[EARLY_MAX]; /* user data behind the message in the SYN */
-	size_t early_len;
 };
 
 struct session {
@@ -81,13 +76,10 @@ struct session {
 	struct endpoint client, server;
 	struct handshake *hs;
 	mono_t opened, deadline;
-	uint32_t isn, shift;        /* of the client's SYN, when it opened the session */
-	struct session *next_early; /* while it waits to be accepted */
 	struct relay relay;
 };
 
 static void apply(struct converter *c, struct session *s, enum converter_event event);
-static void end_session(struct converter *c, struct session *s, bool reset);
 
 /* ---- small helpers ---- */
 
@@ -103,35 +95,8 @@ static void set_deadline(struct converter *c, struct session *s, int64_t us)
 		log_peer(LOG_ERROR, "no memory for a timer");
 }
 
-/* ---- sessions that wait for their connection, by client ---- */
-
-static struct session **early_place(struct converter *c, const struct endpoint *client)
-{
-	uint32_t h = client->port;
-
-	for (unsigned int i = 0; i < sizeof(client->ip.b); i++)
-		h = h * 31 + client->ip.b[i];
-	struct session **place = &c->early[h % EARLY_BUCKETS];
-	while (*place && !endpoint_equal(&(*place)->client, client))
-		place = &(*place)->next_early;
-	return place;
-}
-
-/* The session of @client that waits, which waits no longer; or NULL. */
-static struct session *early_take(struct converter *c, const struct endpoint *client)
-{
-	struct session **const place = early_place(c, client);
-	struct session *const s = *place;
-
-	if (s)
-		*place = s->next_early;
-	return s;
-}
-
 static void forget(struct converter *c, struct session *s)
 {
-	if (s->shift && *early_place(c, &s->client) == s)
-		early_take(c, &s->client);
 	if (s->hs)
 		c->pending--;
 	free(s->hs);
@@ -391,6 +356,8 @@ static void read_message(struct converter *c, struct session *s)
 	case MESSAGE_MORE:
 		return;
 	case MESSAGE_WHOLE:
+		if (!s->established && !sock_established(s->up))
+			c->counters.on_syn++;
 		authorise(c, s, &m);
 		return;
 	case MESSAGE_DEFECT:
@@ -414,102 +381,32 @@ static void listen_to_clients(struct converter *c, bool on)
 			tag(KIND_LISTENER, (struct slot_ref){ .slot = i }));
 }
 
-/* A new session of @client, with no socket yet. NULL without room. */
-static struct session *new_session(struct converter *c, const struct endpoint *client)
+static void open_session(struct converter *c, int fd, const struct endpoint *client)
 {
 	struct slot_ref ref;
 	struct handshake *const hs = calloc(1, sizeof(*hs));
 	struct session *const s = hs ? slots_take(&c->sessions, &ref) : NULL;
 
+	c->counters.accepted++;
 	if (!s) {
 		free(hs);
+		sock_reset(fd);
 		c->counters.overload++;
 		log_peer(LOG_WARNING, "%u connections are open, that is all: new ones are reset", SESSIONS_MAX);
-		return NULL;
+		return;
 	}
-	*s = (struct session){ .ref = ref, .state = CONVERTER_MESSAGE, .up = -1, .down = -1,
+	*s = (struct session){ .ref = ref, .state = CONVERTER_MESSAGE, .up = fd, .down = -1,
 		.client = *client, .hs = hs, .opened = c->loop.now };
-	c->counters.accepted++;
 	c->pending++;
-	return s;
-}
-
-/* Give @s its socket. Returns whether it has it. */
-static bool attach(struct converter *c, struct session *s, int fd)
-{
 	sock_keepalive(fd, UPSTREAM_IDLE);
-	s->up = fd;
-	if (loop_add(&c->loop, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, tag(KIND_CLIENT, s->ref)) == 0)
-		return true;
-	end_session(c, s, true);
-	return false;
-}
-
-/* The third ACK is there. */
-static void on_established(struct converter *c, struct session *s)
-{
-	s->established = true;
-	if (s->hs->impatient && s->state == CONVERTER_CONNECTING)
-		apply(c, s, CONVERTER_IMPATIENT);
-	else
-		apply(c, s, CONVERTER_ESTABLISHED);
-}
-
-/* Accepted: the connection of a session that its SYN opened, or a new one. */
-static void open_session(struct converter *c, int fd, const struct endpoint *client)
-{
-	struct session *s = early_take(c, client);
-
-	if (s) {
-		if (attach(c, s, fd))
-			on_established(c, s);
-		return;
-	}
-	s = new_session(c, client);
-	if (!s) {
+	if (loop_add(&c->loop, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, tag(KIND_CLIENT, ref)) < 0) {
 		sock_reset(fd);
+		forget(c, s);
 		return;
 	}
-	if (!attach(c, s, fd))
-		return;
 	set_deadline(c, s, MESSAGE_TIME);
-	/* Accepted by Fast Open: the message is there already, no event need be waited for. */
+	/* Accepted on its SYN: the message is there already, no event need be waited for. */
 	read_message(c, s);
-}
-
-/* The gate shows a SYN. What is no whole and right message, or comes from nobody we serve, is left
- * to the accept, which answers it as it deserves. */
-static uint32_t on_syn(void *ctx, const struct gate_syn *syn)
-{
-	struct converter *const c = ctx;
-	struct session *s = *early_place(c, &syn->client);
-	struct convert_msg m;
-	enum convert_defect d;
-
-	if (s && s->isn == syn->isn)
-		return s->shift; /* repeated */
-	if (syn->len < CONVERT_HEADER || c->pending >= PENDING_MAX ||
-		!prefixes_have(c->policy.clients, c->policy.n_clients, &syn->client.ip))
-		return 0;
-	const size_t len = convert_length(syn->payload, &d);
-	if (!len || len > syn->len || syn->len - len > EARLY_MAX ||
-		convert_decode(syn->payload, len, CONVERT_FROM_CLIENT, &m) != CONVERT_FINE)
-		return 0;
-	if (s)
-		end_session(c, s, true); /* an older attempt from the same port */
-	s = new_session(c, &syn->client);
-	if (!s)
-		return 0;
-	c->counters.on_syn++;
-	s->isn = syn->isn;
-	s->shift = (uint32_t)syn->len;
-	s->hs->early_len = syn->len - len;
-	memcpy(s->hs->early, syn->payload + len, s->hs->early_len);
-	struct session **const place = early_place(c, &s->client);
-	s->next_early = *place;
-	*place = s;
-	authorise(c, s, &m);
-	return (uint32_t)syn->len;
 }
 
 static void on_listener(struct converter *c, unsigned int which)
@@ -534,19 +431,12 @@ static void on_listener(struct converter *c, unsigned int which)
 
 /* ---- 6 relay, and the ends ---- */
 
-/* What came behind the message in the SYN: less than any send buffer, so all or nothing. */
-static bool pass_early(struct converter *c, struct session *s)
-{
-	const size_t len = s->hs->early_len;
-
-	c->counters.bytes_up += len;
-	return !len || send(s->down, s->hs->early, len, MSG_NOSIGNAL) == (ssize_t)len;
-}
-
 static void start_relay(struct converter *c, struct session *s)
 {
-	if (!say(s) || !pass_early(c, s)) {
-		end_session(c, s, true);
+	if (s->state != CONVERTER_RELAYING || !say(s)) {
+		sock_reset(s->up);
+		sock_reset(s->down);
+		forget(c, s);
 		return;
 	}
 	c->counters.converted++;
@@ -637,7 +527,7 @@ static void say_pending(struct converter *c, struct session *s)
 static void answer_when_established(struct converter *c, struct session *s)
 {
 	if (!s->established)
-		s->established = s->up >= 0 && sock_established(s->up);
+		s->established = sock_established(s->up);
 	if (s->established)
 		apply(c, s, CONVERTER_ESTABLISHED);
 	else
@@ -702,8 +592,13 @@ static void on_client(struct converter *c, struct session *s, uint32_t events)
 	}
 	/* The edge at the third ACK comes once. */
 	s = slots_at(&c->sessions, ref);
-	if (s && s->up >= 0 && !s->established && sock_established(s->up))
-		on_established(c, s);
+	if (!s || s->established || s->up < 0 || !sock_established(s->up))
+		return;
+	s->established = true;
+	if (s->hs && s->hs->impatient && s->state == CONVERTER_CONNECTING)
+		apply(c, s, CONVERTER_IMPATIENT);
+	else if (s->state != CONVERTER_DRAINING)
+		apply(c, s, CONVERTER_ESTABLISHED);
 }
 
 static void on_event(void *ctx, struct loop_tag t, uint32_t events)
@@ -724,9 +619,6 @@ static void on_event(void *ctx, struct loop_tag t, uint32_t events)
 		s = slots_at(&c->sessions, t.ref);
 		if (s && s->down >= 0)
 			on_server(c, s);
-		break;
-	case KIND_GATE:
-		gate_read(c->gate);
 		break;
 	case KIND_RELAYS:
 		on_relay_ended(c);
@@ -794,7 +686,6 @@ static void on_timer(void *ctx, struct loop_tag t)
 	case KIND_LISTENER:
 	case KIND_CLIENT:
 	case KIND_SERVER:
-	case KIND_GATE:
 	case KIND_RELAYS:
 	case KIND_ADDRESSES:
 	case KIND_SIGNALS:
@@ -897,8 +788,6 @@ int converter_open(struct converter *c, const struct converter_config *config)
 	}
 	if (!err)
 		err = open_listeners(c);
-	if (!err && gate_open(&c->gate, config->listen[0].port, on_syn, c) == 0)
-		err = watch(c, gate_fd(c->gate), KIND_GATE);
 	if (!err)
 		err = control_open(&c->control, config->control, &c->loop, KIND_CONTROL,
 			KIND_CONTROL_CLIENT, answer_control, c);
@@ -914,7 +803,6 @@ void converter_close(struct converter *c)
 {
 	uint32_t slot = 0;
 
-	gate_close(c->gate);
 	for (unsigned int i = 0; i < CONVERTER_LISTEN_MAX; i++) {
 		if (c->listener[i] >= 0)
 			close(c->listener[i]);

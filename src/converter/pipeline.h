@@ -11,27 +11,20 @@
 #include "base/slots.h"
 #include "control/control.h"
 #include "converter/config.h"
-#include "gate/syn.h"
 #include "os/loop.h"
 #include "os/restore.h"
 #include "relay/relay.h"
 #include "steer/cookie.h"
 #include "steer/policy.h"
 
-#define EARLY_BUCKETS 1024
-
-struct session;
-
 struct converter {
 	const struct converter_config *config;
 	struct loop loop;
 	struct slots sessions;
-	struct session *early[EARLY_BUCKETS]; /* opened by their SYN, not accepted yet; by client */
 	unsigned int pending; /* sessions that are not relayed yet */
 	struct relay_pool *relays;
 	int relay_ended, listener[CONVERTER_LISTEN_MAX], addresses, signals;
 	bool listening;
-	struct gate *gate; /* NULL: none to be had */
 	struct policy policy;
 	struct cookie_keys cookies;
 	struct control *control;

@@ -451,9 +451,8 @@ static void command_set(char **rest, struct answer *a)
 			reseed = true;
 			continue;
 		}
-		for (int i = 0; i < DIRECTIONS; i++) {
-			const char *const expected =
-				which & 1u << i ? settings_parse(word, &set[i]) : NULL;
+		for (unsigned int i = 0; i < DIRECTIONS; i++) {
+			const char *const expected = settings_parse(word, &set[i]);
 			if (expected) {
 				say(a, "error: %s: expected %s", word, expected);
 				return;

@@ -231,7 +231,7 @@ static void broken_options_are_left_alone(void **state)
 	}
 }
 
-static struct mangle_tcp segment(uint8_t flags, uint16_t sport)
+static struct mangle_tcp of_flow(uint8_t flags, uint16_t sport)
 {
 	return (struct mangle_tcp){ .flags = flags, .flow = { .sport = sport, .dport = 5124 } };
 }
@@ -239,8 +239,8 @@ static struct mangle_tcp segment(uint8_t flags, uint16_t sport)
 static void the_third_ack_is_held(void **state)
 {
 	static struct hold_table h;
-	const struct mangle_tcp syn = segment(TCP_SYN, 1), ack = segment(TCP_ACK, 1);
-	const struct mangle_tcp other = segment(TCP_ACK, 2), synack = segment(TCP_SYN | TCP_ACK, 3);
+	const struct mangle_tcp syn = of_flow(TCP_SYN, 1), ack = of_flow(TCP_ACK, 1);
+	const struct mangle_tcp other = of_flow(TCP_ACK, 2), synack = of_flow(TCP_SYN | TCP_ACK, 3);
 
 	assert_int_equal(hold_step(&h, &syn, 10 * MS, 200 * MS), 0);
 	assert_int_equal(hold_step(&h, &other, 20 * MS, 200 * MS), 0);
@@ -250,7 +250,7 @@ static void the_third_ack_is_held(void **state)
 	assert_int_equal(hold_step(&h, &ack, 220 * MS, 200 * MS), 0);
 	/* The side that answers is not concerned. */
 	assert_int_equal(hold_step(&h, &synack, 1 * MS, 200 * MS), 0);
-	const struct mangle_tcp answer = segment(TCP_ACK, 3);
+	const struct mangle_tcp answer = of_flow(TCP_ACK, 3);
 	assert_int_equal(hold_step(&h, &answer, 2 * MS, 200 * MS), 0);
 }
 

@@ -15,7 +15,7 @@ from xml.sax.saxutils import escape
 
 BLUE, ORANGE, GREEN, VIOLET, RED = "#2f6fb7", "#ee9b32", "#3c9a6b", "#8460b0", "#c8352e"
 COLOURS = (BLUE, ORANGE, GREEN, VIOLET, RED)
-INK, GREY, PALE, SHADE = "#24292f", "#6b7480", "#e3e7eb", "#f4f6f8"
+INK, GREY, PALE, SHADE, DEEPER = "#24292f", "#6b7480", "#dde2e7", "#f5f7f9", "#e9edf2"
 FONT = "system-ui, 'Segoe UI', 'Helvetica Neue', 'DejaVu Sans', Arial, sans-serif"
 MARGIN = {"left": 68, "right": 30, "top": 104, "bottom": 58}
 
@@ -31,7 +31,7 @@ def ticks(low, high, about=8):
 
 def text_width(text, size):
     """About how wide a text is drawn."""
-    return len(text) * size * 0.56
+    return len(text) * size * 0.54
 
 
 @dataclasses.dataclass
@@ -45,7 +45,7 @@ class Axis:
 class Chart:
     """Collects elements and draws them in the order of their calls, over the bands and the grid."""
 
-    def __init__(self, title, x, y, subtitle="", width=1280, height=560):
+    def __init__(self, title, x, y, subtitle="", width=1480, height=580):
         self.title, self.subtitle = title, subtitle
         self.x_axis, self.y_axis = x, y
         self.width, self.height = width, height
@@ -63,19 +63,17 @@ class Chart:
 
     # ---- elements
 
-    def band(self, start, end, lines, shaded=True):
+    def band(self, start, end, lines, shade=SHADE):
         """A stretch of the x axis with its name in lines at the top, upright where it is too narrow."""
         x0, x1, middle = self.x(start), self.x(end), self.x((start + end) / 2)
-        if shaded:
-            self._bands.append(f'<rect x="{x0:.1f}" y="{self.top}" width="{x1 - x0:.1f}" '
-                               f'height="{self.bottom - self.top}" fill="{SHADE}"/>')
-        if max(text_width(line, 12) for line in lines) <= x1 - x0:
+        self._bands.append(f'<rect x="{x0:.1f}" y="{self.top}" width="{x1 - x0:.1f}" '
+                           f'height="{self.bottom - self.top}" fill="{shade}"/>')
+        if max(text_width(line, 12) for line in lines) <= x1 - x0 + 4:
             for n, line in enumerate(lines):
-                self._over.append(self._text(middle, self.top + 18 + 15 * n, line, 12, anchor="middle",
+                self._over.append(self._text(middle, self.top + 19 + 16 * n, line, 12, anchor="middle",
                                              weight=600 if n == 0 else 400))
         else:
-            self._over.append(self._text(middle + 4, self.top + 10, ", ".join(lines), 11, GREY,
-                                         turn=90))
+            self._over.append(self._text(middle - 4, self.top + 10, ", ".join(lines), 11, turn=90))
 
     def line(self, xs, ys, colour, label=None, width=1.6, dash=None):
         points = " ".join(f"{self.x(a):.1f},{self.y(b):.1f}" for a, b in zip(xs, ys))
@@ -101,7 +99,7 @@ class Chart:
         y = self.y(value)
         self._over.append(f'<line x1="{self.left}" x2="{self.right}" y1="{y:.1f}" y2="{y:.1f}" '
                           f'stroke="{colour}" stroke-width="1.4"{self._dash(dash)}/>')
-        self._over.append(self._text(self.right - 4, y - 6, text, 12, colour, anchor="end", weight=600))
+        self._over.append(self._text(self.left + 8, y - 7, text, 12, colour, weight=600))
 
     def vline(self, value, text, colour=RED, level=0):
         """A moment; texts that would meet stand on different levels."""
@@ -124,9 +122,10 @@ class Chart:
 
     @staticmethod
     def _text(x, y, text, size, colour=INK, anchor="start", weight=400, turn=0):
+        halo = ' paint-order="stroke" stroke="#ffffff" stroke-width="3" stroke-opacity="0.7"' if turn > 0 else ""
         rotation = f' transform="rotate({turn} {x:.1f} {y:.1f})"' if turn else ""
         return (f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" fill="{colour}" '
-                f'text-anchor="{anchor}" font-weight="{weight}"{rotation}>{escape(text)}</text>')
+                f'text-anchor="{anchor}" font-weight="{weight}"{halo}{rotation}>{escape(text)}</text>')
 
     def _grid(self):
         out = []

@@ -6,7 +6,7 @@
     chart.hline(80, "both links")
     chart.save("rate.svg")
 
-    bars("Throughput", "Gbit/s", ["1 stream", "64 streams"], {"plait": [9, 8], "other": [7, 6]}).save(path)
+    bars("Throughput", "Gbit/s", ["1 stream", "64 streams"], {"a": [9, 8], "b": [7, 6]}).save(path)
 """
 
 import dataclasses
@@ -64,14 +64,14 @@ class Chart:
     # ---- elements
 
     def band(self, start, end, lines, shade=SHADE):
-        """A stretch of the x axis with its name in lines at the top, upright where it is too narrow."""
+        """A stretch of the x axis; its name in lines at the top, upright where it is too narrow."""
         x0, x1, middle = self.x(start), self.x(end), self.x((start + end) / 2)
         self._bands.append(f'<rect x="{x0:.1f}" y="{self.top}" width="{x1 - x0:.1f}" '
                            f'height="{self.bottom - self.top}" fill="{shade}"/>')
         if max(text_width(line, 12) for line in lines) <= x1 - x0 + 4:
             for n, line in enumerate(lines):
-                self._over.append(self._text(middle, self.top + 19 + 16 * n, line, 12, anchor="middle",
-                                             weight=600 if n == 0 else 400))
+                self._over.append(self._text(middle, self.top + 19 + 16 * n, line, 12,
+                                             anchor="middle", weight=600 if n == 0 else 400))
         else:
             self._over.append(self._text(middle - 4, self.top + 10, ", ".join(lines), 11, turn=90))
 
@@ -79,14 +79,14 @@ class Chart:
         points = " ".join(f"{self.x(a):.1f},{self.y(b):.1f}" for a, b in zip(xs, ys))
         self._body.append(f'<polyline points="{points}" fill="none" stroke="{colour}" '
                           f'stroke-width="{width}" stroke-linejoin="round"{self._dash(dash)}/>')
-        self._label(label, colour)
+        self.legend(label, colour)
 
     def area(self, xs, lows, highs, colour, label=None):
         forth = [f"{self.x(a):.1f},{self.y(b):.1f}" for a, b in zip(xs, highs)]
         back = [f"{self.x(a):.1f},{self.y(b):.1f}" for a, b in zip(xs, lows)]
         self._body.append(f'<polygon points="{" ".join(forth + back[::-1])}" fill="{colour}" '
                           'fill-opacity="0.82"/>')
-        self._label(label, colour)
+        self.legend(label, colour)
 
     def bar(self, start, end, value, colour, text=None):
         x0, x1, y = self.x(start), self.x(end), self.y(value)
@@ -110,7 +110,8 @@ class Chart:
         self._over.append(self._text(x + shift, self.top + 70 + 16 * level, text, 12, colour,
                                      anchor=anchor, weight=600))
 
-    def _label(self, label, colour):
+    def legend(self, label, colour):
+        """An entry of the legend; lines and areas with a label make their own."""
         if label:
             self._legend.append((label, colour))
 
@@ -122,10 +123,12 @@ class Chart:
 
     @staticmethod
     def _text(x, y, text, size, colour=INK, anchor="start", weight=400, turn=0):
-        halo = ' paint-order="stroke" stroke="#ffffff" stroke-width="3" stroke-opacity="0.7"' if turn > 0 else ""
+        halo = (' paint-order="stroke" stroke="#ffffff" stroke-width="3" stroke-opacity="0.7"'
+                if turn > 0 else "")        # it stands over the data
         rotation = f' transform="rotate({turn} {x:.1f} {y:.1f})"' if turn else ""
         return (f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" fill="{colour}" '
-                f'text-anchor="{anchor}" font-weight="{weight}"{halo}{rotation}>{escape(text)}</text>')
+                f'text-anchor="{anchor}" font-weight="{weight}"{halo}{rotation}>'
+                f"{escape(text)}</text>")
 
     def _grid(self):
         out = []
@@ -140,8 +143,8 @@ class Chart:
             at = [(value, f"{value:g}") for value in ticks(self.x_axis.low, self.x_axis.high, 12)]
         for value, name in at:
             out.append(self._text(self.x(value), self.bottom + 19, name, 12, GREY, anchor="middle"))
-        out.append(f'<line x1="{self.left}" x2="{self.right}" y1="{self.bottom}" y2="{self.bottom}" '
-                   f'stroke="{GREY}"/>')
+        out.append(f'<line x1="{self.left}" x2="{self.right}" y1="{self.bottom}" '
+                   f'y2="{self.bottom}" stroke="{GREY}"/>')
         middle = (self.top + self.bottom) / 2
         out.append(self._text(22, middle, self.y_axis.label, 13, anchor="middle", turn=-90))
         out.append(self._text((self.left + self.right) / 2, self.height - 16, self.x_axis.label, 13,
@@ -174,11 +177,13 @@ class Chart:
 def bars(title, y_label, categories, series, subtitle="", **size):
     """A bar per category and series: {name: [value per category]}."""
     top = max(max(values) for values in series.values()) * 1.15 or 1
-    chart = Chart(title, Axis(0, len(categories), "", categories), Axis(0, top, y_label), subtitle, **size)
+    chart = Chart(title, Axis(0, len(categories), "", categories), Axis(0, top, y_label), subtitle,
+                  **size)
     wide = 0.7 / len(series)
     for n, (name, values) in enumerate(series.items()):
-        chart._label(name, COLOURS[n % len(COLOURS)])
+        colour = COLOURS[n % len(COLOURS)]
+        chart.legend(name, colour)
         for c, value in enumerate(values):
             start = c + 0.15 + n * wide
-            chart.bar(start, start + wide * 0.92, value, COLOURS[n % len(COLOURS)], f"{value:.3g}")
+            chart.bar(start, start + wide * 0.92, value, colour, f"{value:.3g}")
     return chart

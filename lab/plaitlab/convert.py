@@ -4,8 +4,8 @@
 import ipaddress
 
 MAGIC = 0x2263
-NAMES = {0x01: "Info", 0x0A: "Connect", 0x14: "Extended TCP Header", 0x15: "Supported TCP Extensions",
-         0x16: "Cookie", 0x1E: "Error", 0xC0: "Echo"}
+NAMES = {0x01: "Info", 0x0A: "Connect", 0x14: "Extended TCP Header",
+         0x15: "Supported TCP Extensions", 0x16: "Cookie", 0x1E: "Error", 0xC0: "Echo"}
 
 
 def describe(data):

@@ -64,8 +64,8 @@ class Phase:
 class Sampler:
     """The rates of links over time, from a thread of its own.
 
-    times[i] is the second (from the start) at which sample i ends, rates[name][way][i] the link's mean
-    Mbit/s in it. `phases` and `marks` (time, text) are the caller's notes to it.
+    times[i] is the second (from the start) at which sample i ends, rates[name][way][i] the link's
+    mean Mbit/s in it. `phases` and `marks` (time, text) are the caller's notes to it.
     """
 
     def __init__(self, links, period=0.1):
@@ -216,17 +216,19 @@ class Client:
     def set_up_times(self, file, count=15):
         """(connect, first byte) in ms of so many requests, each on a connection of its own."""
         done = self.host.run(
-            ["curl", "-sS", "--fail", "-m", self.max_time, "-o", os.devnull, "-H", "Connection: close",
-             "-w", "%{time_connect} %{time_starttransfer}\n", f"{self.nginx.url4}/{file}?[1-{count}]"],
-            timeout=self.max_time * 2)
-        return [tuple(float(word) * 1000 for word in line.split()) for line in done.stdout.splitlines()]
+            ["curl", "-sS", "--fail", "-m", 10, "-o", os.devnull, "-H", "Connection: close",
+             "-w", "%{time_connect} %{time_starttransfer}\n",
+             f"{self.nginx.url4}/{file}?[1-{count}]"], timeout=10 * count + 10)
+        return [tuple(float(word) * 1000 for word in line.split())
+                for line in done.stdout.splitlines()]
 
     def _curl(self, arguments):
-        return self.host.popen(["curl", "-sS", "--fail", "-m", self.max_time, *arguments], text=False,
-                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        return self.host.popen(["curl", "-sS", "--fail", "-m", self.max_time, *arguments],
+                               text=False, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE)
 
     def _follow(self, t, proc, receive):
-        """Until curl ends: receive() is the bytes that came since its last call, None at the end."""
+        """Until curl ends: receive() is the bytes since its last call, None at the end."""
         before = carried(self.links)
         start = shown = time.monotonic()
         last, count, cut = None, 0, t.cut

@@ -42,9 +42,11 @@ def sha256(path):
 
 def carried(links):
     """The bytes each link has carried so far: {name: {"up": .., "down": ..}}."""
-    every = {name: link.stats() for name, link in links.items()}
-    return {name: {way: stats[way]["bytes"] + FCS * stats[way]["packets"] for way in ("up", "down")}
-            for name, stats in every.items()}
+    return {name: _bytes(link.stats()) for name, link in links.items()}
+
+
+def _bytes(stats):
+    return {way: stats[way]["bytes"] + FCS * stats[way]["packets"] for way in ("up", "down")}
 
 
 def difference(after, before):
@@ -92,14 +94,20 @@ class Sampler:
 
     def _run(self):
         with contextlib.suppress(LabError):     # the lab ended
-            before, then = carried(self.links), self.now()
-            while not self._stop.wait(max(0, then + self.period - self.now())):
-                after, now = carried(self.links), self.now()
-                for name, ways in difference(after, before).items():
-                    for way, count in ways.items():
-                        self.rates[name][way].append(count * 8e-6 / (now - then))
+            before, due = self._stats(), self.now() + self.period
+            while not self._stop.wait(max(0, due - self.now())):
+                after, now = self._stats(), self.now()
+                for name, stats in after.items():
+                    # the emulator's own clock: this thread may be late
+                    took = stats["time_us"] - before[name]["time_us"]
+                    old, new = _bytes(before[name]), _bytes(stats)
+                    for way, rates in self.rates[name].items():
+                        rates.append((new[way] - old[way]) * 8 / took)
                 self.times.append(now)
-                before, then = after, now
+                before, due = after, max(now, due + self.period)
+
+    def _stats(self):
+        return {name: link.stats() for name, link in self.links.items()}
 
     def latest(self, way):
         """The last sample of each link, by name."""

@@ -54,12 +54,12 @@ static struct frame make(bool v6, uint8_t flags, const void *options, size_t opt
 	struct frame f = { .len = 0 };
 	uint8_t *const ip = f.bytes + 14;
 	uint8_t *const tcp = ip + (v6 ? 40 : 20);
-	const size_t segment = 20 + options_len + payload_len;
+	const size_t tcp_len = 20 + options_len + payload_len;
 
 	put16(f.bytes + 12, v6 ? 0x86dd : 0x0800);
 	if (v6) {
 		ip[0] = 0x60;
-		put16(ip + 4, (uint32_t)segment);
+		put16(ip + 4, (uint32_t)tcp_len);
 		ip[6] = 6;
 		ip[7] = 64;
 		ip[8] = ip[24] = 0xfd;
@@ -67,7 +67,7 @@ static struct frame make(bool v6, uint8_t flags, const void *options, size_t opt
 		ip[39] = 2;
 	} else {
 		ip[0] = 0x45;
-		put16(ip + 2, (uint32_t)(20 + segment));
+		put16(ip + 2, (uint32_t)(20 + tcp_len));
 		ip[8] = 64;
 		ip[9] = 6;
 		ip[12] = ip[16] = 10;
@@ -83,7 +83,7 @@ static struct frame make(bool v6, uint8_t flags, const void *options, size_t opt
 		memcpy(tcp + 20, options, options_len);
 	if (payload_len)
 		memcpy(tcp + 20 + options_len, payload, payload_len);
-	f.len = (size_t)(tcp - f.bytes) + segment;
+	f.len = (size_t)(tcp - f.bytes) + tcp_len;
 	put16(tcp + 16, tcp_checksum(&f, v6, (size_t)(tcp - f.bytes)));
 	return f;
 }

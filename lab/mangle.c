@@ -26,7 +26,7 @@ static void put16(uint8_t *p, uint16_t v)
 static bool parse_ip4(struct rd *r, struct mangle_tcp *t)
 {
 	const uint8_t version_words = rd_u8(r);
-	const size_t header = 4 * (size_t)(version_words & 0x0f);
+	const size_t header = (size_t)(version_words & 0x0f) * 4;
 
 	rd_u8(r);
 	const uint16_t total = rd_u16(r);
@@ -67,7 +67,7 @@ static bool parse_ip6(struct rd *r, struct mangle_tcp *t)
 
 	while (next == IPPROTO_HOPBYHOP || next == IPPROTO_ROUTE || next == IPPROTO_DESTOPT) {
 		next = rd_u8(r);
-		const size_t length = 8 * ((size_t)rd_u8(r) + 1);
+		const size_t length = ((size_t)rd_u8(r) + 1) * 8;
 		rd_bytes(r, length - 2);
 		t->tcp += length;
 	}
@@ -89,7 +89,7 @@ bool mangle_parse(const uint8_t *frame, size_t len, struct mangle_tcp *out)
 	t.flow.sport = rd_u16(&r);
 	t.flow.dport = rd_u16(&r);
 	rd_u64(&r);
-	t.payload = t.tcp + 4 * (size_t)(rd_u8(&r) >> 4);
+	t.payload = t.tcp + (size_t)(rd_u8(&r) >> 4) * 4;
 	t.flags = rd_u8(&r);
 	if (r.failed || t.payload < t.tcp + TCP_OPTIONS || t.payload > t.end || t.end > len)
 		return false;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: ISC
 #include "settings.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -25,73 +26,96 @@ static const struct unit percent[] = {
 	{ "", 1 }, { "%", 1 },
 };
 
-/* A decimal number with one of the units, between 0 and @max after its factor was applied. */
-static bool number(const char *text, const struct unit *units, size_t count, double max,
-		   double *out)
+enum key { DELAY, JITTER, RATE, QUEUE_TIME, QUEUE_BYTES, LOSS, KEYS };
+
+/* In a row of rows with the same name, the first whose unit fits counts. */
+static const struct {
+	const char *name;
+	const struct unit *units;
+	size_t count;
+	double min, max;                /* beside 0, where that is allowed */
+	bool zero;
+	const char *expected;
+} keys[] = {
+	[DELAY] = { "delay", times, COUNT(times), 0, 10e9, true,
+		    "delay=TIME, such as 15ms, up to 10s" },
+	[JITTER] = { "jitter", times, COUNT(times), 0, 10e9, true,
+		     "jitter=TIME, such as 2ms, up to 10s" },
+	[RATE] = { "rate", rates, COUNT(rates), 1e3, 100e9, true,
+		   "rate=BITS, such as 50mbit, from 1kbit to 100gbit, or 0 for unlimited" },
+	[QUEUE_TIME] = { "queue", times, COUNT(times), 0, 60e9, true,
+			 "queue=TIME (up to 60s) or queue=BYTES (1B to 1000MB)" },
+	[QUEUE_BYTES] = { "queue", sizes, COUNT(sizes), 1, 1e9, false,
+			  "queue=TIME (up to 60s) or queue=BYTES (1B to 1000MB)" },
+	[LOSS] = { "loss", percent, COUNT(percent), 0, 100, true,
+		   "loss=PERCENT, such as 0.5, from 0 to 100" },
+};
+_Static_assert(COUNT(keys) == KEYS, "a row for each key");
+
+/* A decimal number with one of the units of @key, within its bounds. */
+static bool number(const char *text, enum key key, double *out)
 {
 	char *end;
 
-	/* strtod() takes signs, spaces, "inf" and hexadecimal, too. */
-	if (!strchr("0123456789.", *text) || !*text || text[strspn(text, "0.")] == 'x')
+	/* strtod() would take signs, spaces, "inf" and hexadecimal, too. */
+	if (!*text || !strchr("0123456789.", *text) || strpbrk(text, "xX"))
 		return false;
-	const double value = strtod(text, &end);
-	for (size_t i = 0; i < count; i++) {
-		if (strcasecmp(end, units[i].name) != 0)
+	double value = strtod(text, &end);
+	if (end == text)
+		return false;
+	for (size_t i = 0; i < keys[key].count; i++) {
+		if (strcasecmp(end, keys[key].units[i].name) != 0)
 			continue;
-		if (value * units[i].factor > max)
+		value *= keys[key].units[i].factor;
+		if (value > keys[key].max || (value < keys[key].min && !(keys[key].zero && value <= 0)))
 			return false;
-		*out = value * units[i].factor;
+		*out = value;
 		return true;
 	}
 	return false;
 }
 
-static const char *parse_queue(const char *value, struct shaper_settings *set)
+static void store(struct shaper_settings *set, enum key key, double value)
 {
-	double v;
-
-	if (number(value, sizes, COUNT(sizes), 1e9, &v) && v >= 1) {
-		set->queue_bytes = (uint64_t)v;
-		return NULL;
+	switch (key) {
+	case DELAY:
+		set->delay_ns = (int64_t)value;
+		break;
+	case JITTER:
+		set->jitter_ns = (int64_t)value;
+		break;
+	case RATE:
+		set->rate_bps = (uint64_t)value;
+		break;
+	case QUEUE_TIME:
+		set->queue_ns = (int64_t)value;
+		set->queue_bytes = 0;
+		break;
+	case QUEUE_BYTES:
+		set->queue_bytes = (uint64_t)value;
+		break;
+	case LOSS:
+		set->loss = value;
+		break;
+	case KEYS:
+		break;
 	}
-	if (!number(value, times, COUNT(times), 60e9, &v))
-		return "queue=TIME (up to 60s) or queue=BYTES (1B to 1000MB)";
-	set->queue_ns = (int64_t)v;
-	set->queue_bytes = 0;
-	return NULL;
 }
 
 const char *settings_parse(const char *word, struct shaper_settings *set)
 {
-	const char *const equals = strchr(word, '=');
-	const size_t key = equals ? (size_t)(equals - word) : 0;
-	double v;
+	const size_t len = strcspn(word, "=");
+	const char *expected = SETTINGS_HELP;
+	double value;
 
-	if (key == strlen("queue") && !strncmp(word, "queue", key))
-		return parse_queue(equals + 1, set);
-	if (key == strlen("delay") && !strncmp(word, "delay", key)) {
-		if (!number(equals + 1, times, COUNT(times), 10e9, &v))
-			return "delay=TIME, such as 15ms, up to 10s";
-		set->delay_ns = (int64_t)v;
-		return NULL;
+	for (enum key key = 0; key < KEYS && word[len]; key++) {
+		if (strlen(keys[key].name) != len || strncmp(word, keys[key].name, len) != 0)
+			continue;
+		if (number(word + len + 1, key, &value)) {
+			store(set, key, value);
+			return NULL;
+		}
+		expected = keys[key].expected;
 	}
-	if (key == strlen("jitter") && !strncmp(word, "jitter", key)) {
-		if (!number(equals + 1, times, COUNT(times), 10e9, &v))
-			return "jitter=TIME, such as 2ms, up to 10s";
-		set->jitter_ns = (int64_t)v;
-		return NULL;
-	}
-	if (key == strlen("rate") && !strncmp(word, "rate", key)) {
-		if (!number(equals + 1, rates, COUNT(rates), 100e9, &v) || (v > 0 && v < 1000))
-			return "rate=BITS, such as 50mbit, from 1kbit to 100gbit, or 0 for unlimited";
-		set->rate_bps = (uint64_t)v;
-		return NULL;
-	}
-	if (key == strlen("loss") && !strncmp(word, "loss", key)) {
-		if (!number(equals + 1, percent, COUNT(percent), 100, &v))
-			return "loss=PERCENT, such as 0.5, from 0 to 100";
-		set->loss = v;
-		return NULL;
-	}
-	return SETTINGS_HELP;
+	return expected;
 }

@@ -17,7 +17,8 @@ class Link:
     """A WAN of the CPE: Mbit/s and one-way milliseconds, both directions alike unless said otherwise.
 
     rate 0 is unlimited. `queue` is the longest wait for the transmitter in ms, or a text such as
-    "64kB". "up" is away from the LAN.
+    "64kB". "up" is away from the LAN. A `cable` has no emulator: nothing limits or delays it, and
+    there are no controls for it (for what is to run as fast as it can).
     """
 
     name: str
@@ -32,6 +33,7 @@ class Link:
     delay_up: float = None
     delay_down: float = None
     seed: int = 1
+    cable: bool = False
 
     def __post_init__(self):
         if not re.fullmatch(r"[a-z][a-z0-9]{0,9}", self.name):
@@ -124,10 +126,15 @@ class Emulator(Controls):
     def wait_ready(self):
         wait_until(self._ready, 5, f"link emulator {self.name} does not answer")
 
-    def _ready(self):
+    def check(self):
+        """LabError with its last words when the emulator has ended by itself."""
         if self.proc.poll() is not None:
-            with open(self.log, encoding="utf-8") as log:
-                raise LabError(f"link emulator {self.name} ended: {log.read().strip()}")
+            with open(self.log, encoding="utf-8", errors="replace") as log:
+                raise LabError(f"link emulator {self.name} ended ({self.proc.returncode}): "
+                               f"{log.read().strip()}")
+
+    def _ready(self):
+        self.check()
         try:
             ask(self.path, "help")
         except LabError:

@@ -86,7 +86,8 @@ def _kill_within(namespace):
         return call(["ip", "netns", "pids", namespace]).split()
 
     def gone():
-        left = pids()
+        # Not this process itself, should its main thread be in there.
+        left = [pid for pid in pids() if int(pid) != os.getpid()]
         for pid in left:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(pid), signal.SIGKILL)

@@ -86,6 +86,7 @@ class Lab:
     families        "4", "6" or "46": of LAN, converter and servers (those of a WAN: Link.families)
     masquerade      the CPE hides the LAN behind the WANs' addresses
     hosts, servers  how many
+    offloads        leave segmentation and checksum offloads on (packets then exceed the MTU)
     congestion      TCP congestion control in all namespaces; None leaves the system's
     name            of the lab; unique by default
     tmp             directory for files; one of its own by default, which goes away with the lab
@@ -95,7 +96,7 @@ class Lab:
     """
 
     def __init__(self, links, core_delay=0, core_rate=0, families="46", masquerade=False, hosts=1,
-                 servers=1, congestion=None, name=None, tmp=None):
+                 servers=1, offloads=False, congestion=None, name=None, tmp=None):
         global _count
         if families not in ("4", "6", "46"):
             raise LabError("families: expected 4, 6 or 46")
@@ -111,6 +112,7 @@ class Lab:
             raise LabError(f"name {self.name!r}: expected up to 32 letters and digits")
         self.families = families
         self.masquerade = masquerade
+        self.offloads = offloads
         self.congestion = congestion
         self.tracker = Tracker()
         self.wan = [Wan(link.name, i, link) for i, link in enumerate(links, 1)]
@@ -169,6 +171,11 @@ class Lab:
         """End the lab: nothing of it remains. May be called again, also after an interruption."""
         if self not in _alive or os.getpid() != self._pid:
             return              # a forked child leaves its parent's lab alone
+        try:
+            for emulator in self.link.values():
+                emulator.check()
+        except LabError as error:
+            print(f"lab {self.name}: {error}", file=sys.stderr)
         self.tracker.end()
         owner.remove(self.name)
         _alive.remove(self)
@@ -186,7 +193,7 @@ class Lab:
         for wan in self.wan:
             self._leg(self.cpe, wan.name, self.net, wan.name,
                       (wan.cpe_addr4, wan.net_addr4, 24), (wan.cpe_addr6, wan.net_addr6, 64),
-                      wan.families, wan.name, wan.link.commands())
+                      wan.families, wan.name, None if wan.link.cable else wan.link.commands())
         self._leg(self.net, "conv", self.conv, "eth0",
                   ("198.51.100.1", "198.51.100.2", 28), ("2001:db8:c::1", "2001:db8:c::2", 64))
         self._default(self.conv, "198.51.100.1", "2001:db8:c::1")
@@ -221,6 +228,11 @@ class Lab:
         if ns is self.links_ns:
             settings["net.ipv6.conf.default.disable_ipv6"] = 1
         if self.congestion:
+            # Namespaces may use what is not restricted, which is less than what there is.
+            allowed = ns.sysctl("net.ipv4.tcp_allowed_congestion_control")
+            if self.congestion not in allowed.split():
+                raise LabError(f"congestion {self.congestion!r}: expected one of {allowed} "
+                               "(net.ipv4.tcp_allowed_congestion_control)")
             settings["net.ipv4.tcp_congestion_control"] = self.congestion
         for key, value in settings.items():
             ns.sysctl(key, value)
@@ -255,13 +267,13 @@ class Lab:
             if lines:
                 ns.ip(*lines)
 
-    @staticmethod
-    def _veth(a, a_if, a_mac, b, b_if, b_mac):
-        a.ip(f"link add {a_if} address {a_mac} mtu {MTU} type veth "
+    def _veth(self, a, a_if, a_mac, b, b_if, b_mac):
+        a.ip(f"link add name {a_if} address {a_mac} mtu {MTU} type veth "
              f"peer name {b_if} address {b_mac} mtu {MTU} netns {b.name}")
         for ns, interface in ((a, a_if), (b, b_if)):
-            ns.offloads_off(interface)
-            ns.ip(f"link set {interface} up")
+            if not self.offloads:
+                ns.offloads_off(interface)
+            ns.ip(f"link set dev {interface} up")
 
     def _default(self, ns, gateway4, gateway6):
         ns.ip(*(f"route add default via {gateway}"

@@ -54,12 +54,12 @@ static struct frame make(bool v6, uint8_t flags, const void *options, size_t opt
 	struct frame f = { .len = 0 };
 	uint8_t *const ip = f.bytes + 14;
 	uint8_t *const tcp = ip + (v6 ? 40 : 20);
-	const size_t tcp_len = 20 + options_len + payload_len;
+	const size_t segment = 20 + options_len + payload_len;
 
 	put16(f.bytes + 12, v6 ? 0x86dd : 0x0800);
 	if (v6) {
 		ip[0] = 0x60;
-		put16(ip + 4, (uint32_t)tcp_len);
+		put16(ip + 4, (uint32_t)segment);
 		ip[6] = 6;
 		ip[7] = 64;
 		ip[8] = ip[24] = 0xfd;
@@ -67,7 +67,7 @@ static struct frame make(bool v6, uint8_t flags, const void *options, size_t opt
 		ip[39] = 2;
 	} else {
 		ip[0] = 0x45;
-		put16(ip + 2, (uint32_t)(20 + tcp_len));
+		put16(ip + 2, (uint32_t)(20 + segment));
 		ip[8] = 64;
 		ip[9] = 6;
 		ip[12] = ip[16] = 10;
@@ -83,7 +83,7 @@ static struct frame make(bool v6, uint8_t flags, const void *options, size_t opt
 		memcpy(tcp + 20, options, options_len);
 	if (payload_len)
 		memcpy(tcp + 20 + options_len, payload, payload_len);
-	f.len = (size_t)(tcp - f.bytes) + tcp_len;
+	f.len = (size_t)(tcp - f.bytes) + segment;
 	put16(tcp + 16, tcp_checksum(&f, v6, (size_t)(tcp - f.bytes)));
 	return f;
 }
@@ -231,7 +231,7 @@ static void broken_options_are_left_alone(void **state)
 	}
 }
 
-static struct mangle_tcp segment(uint8_t flags, uint16_t sport)
+static struct mangle_tcp of_flow(uint8_t flags, uint16_t sport)
 {
 	return (struct mangle_tcp){ .flags = flags, .flow = { .sport = sport, .dport = 5124 } };
 }
@@ -239,8 +239,8 @@ static struct mangle_tcp segment(uint8_t flags, uint16_t sport)
 static void the_third_ack_is_held(void **state)
 {
 	static struct hold_table h;
-	const struct mangle_tcp syn = segment(TCP_SYN, 1), ack = segment(TCP_ACK, 1);
-	const struct mangle_tcp other = segment(TCP_ACK, 2), synack = segment(TCP_SYN | TCP_ACK, 3);
+	const struct mangle_tcp syn = of_flow(TCP_SYN, 1), ack = of_flow(TCP_ACK, 1);
+	const struct mangle_tcp other = of_flow(TCP_ACK, 2), synack = of_flow(TCP_SYN | TCP_ACK, 3);
 
 	assert_int_equal(hold_step(&h, &syn, 10 * MS, 200 * MS), 0);
 	assert_int_equal(hold_step(&h, &other, 20 * MS, 200 * MS), 0);
@@ -250,7 +250,7 @@ static void the_third_ack_is_held(void **state)
 	assert_int_equal(hold_step(&h, &ack, 220 * MS, 200 * MS), 0);
 	/* The side that answers is not concerned. */
 	assert_int_equal(hold_step(&h, &synack, 1 * MS, 200 * MS), 0);
-	const struct mangle_tcp answer = segment(TCP_ACK, 3);
+	const struct mangle_tcp answer = of_flow(TCP_ACK, 3);
 	assert_int_equal(hold_step(&h, &answer, 2 * MS, 200 * MS), 0);
 }
 

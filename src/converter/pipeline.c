@@ -210,7 +210,7 @@ static void connect_downstream(struct converter *c, struct session *s, bool mptc
 	}
 	set_deadline(c, s, CONNECT_TIME);
 	const uint8_t patience = s->hs->has_echo && s->hs->echo.patience ? s->hs->echo.patience : PATIENCE;
-	loop_after(&c->loop, patience * 10 * MS_US, tag(KIND_PATIENCE, s->ref));
+	loop_after(&c->loop, 10 * MS_US * patience, tag(KIND_PATIENCE, s->ref));
 }
 
 static void on_server(struct converter *c, struct session *s)

@@ -69,7 +69,7 @@ struct handshake {
 	struct message in;
 	uint32_t tried; /* converters, by steer_bit() */
 	size_t early;   /* bytes of the LAN host sent upstream, still in its socket */
-	bool cookie_retried, nowhere;
+	bool cookie_retried;
 	mono_t started; /* of this attempt */
 };
 
@@ -115,6 +115,7 @@ static void set_deadline(struct cpe *c, struct session *s, int64_t us)
 static void forget(struct cpe *c, struct session *s)
 {
 	free(s->hs);
+	s->hs = NULL;
 	slots_give(&c->sessions, s->ref);
 }
 

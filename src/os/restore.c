@@ -55,7 +55,7 @@ static void make_folders(const char *path)
 {
 	char part[PATH_MAX];
 
-	for (size_t i = 1; path[i] && i < sizeof(part); i++) {
+	for (size_t i = 1; i < sizeof(part) && path[i]; i++) {
 		if (path[i] != '/')
 			continue;
 		memcpy(part, path, i);
@@ -115,7 +115,7 @@ static int sysctl_write(const char *key, long value)
 
 int restore_sysctl(struct restore *r, const char *key, long value)
 {
-	long was;
+	long was = 0;
 	int err = sysctl_read(key, &was);
 
 	if (err || was == value)
@@ -134,7 +134,7 @@ int restore_sysctl(struct restore *r, const char *key, long value)
 
 int restore_sysctl_bits(struct restore *r, const char *key, long bits)
 {
-	long was;
+	long was = 0;
 	const int err = sysctl_read(key, &was);
 
 	return err ? err : restore_sysctl(r, key, was | bits);
@@ -142,7 +142,7 @@ int restore_sysctl_bits(struct restore *r, const char *key, long bits)
 
 static void undo_sysctl(const char *key, long was, long is)
 {
-	long now;
+	long now = 0;
 
 	if (sysctl_read(key, &now) < 0 || now == was)
 		return;
@@ -163,10 +163,10 @@ int restore_limits(struct restore *r, uint32_t subflows, uint32_t add_addrs)
 
 	if (err)
 		return err;
+	if (subflows <= was_subflows && add_addrs <= was_add_addrs)
+		return 0;
 	subflows = subflows > was_subflows ? subflows : was_subflows;
 	add_addrs = add_addrs > was_add_addrs ? add_addrs : was_add_addrs;
-	if (subflows == was_subflows && add_addrs == was_add_addrs)
-		return 0;
 
 	json_t *const l = member(r, "limits");
 	if (!json_object_get(l, "was"))

@@ -3,13 +3,13 @@
 
 #include <errno.h>
 #include <linux/rtnetlink.h>
-#include <nftables/libnftables.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "os/nft.h"
 #include "os/sock.h"
 
 #define MARK     0x706cu  /* "pl": a packet for one of our sockets */
@@ -66,7 +66,7 @@ static void put_chain(FILE *f, const struct intercept_config *c, const uint16_t 
 		port[0], MARK, port[1], MARK);
 }
 
-/* One transaction: no packet sees half of it. The caller frees the text. */
+/* The caller frees the text. */
 static char *rules_text(const struct intercept_config *c, const uint16_t *port)
 {
 	char *text = NULL;
@@ -82,21 +82,6 @@ static char *rules_text(const struct intercept_config *c, const uint16_t *port)
 	fprintf(f, " }\n}\n");
 	fclose(f);
 	return text;
-}
-
-/* libnftables reports errors as text: log them line by line. */
-static int run_nft(const char *commands)
-{
-	struct nft_ctx *const nft = nft_ctx_new(NFT_CTX_DEFAULT);
-
-	if (!nft)
-		return -ENOMEM;
-	nft_ctx_buffer_error(nft);
-	const int failed = nft_run_cmd_from_buffer(nft, commands);
-	if (failed)
-		log_error("nft: %s", nft_ctx_get_error_buffer(nft));
-	nft_ctx_free(nft);
-	return failed ? -EINVAL : 0;
 }
 
 /* ---- routing: what is marked is delivered here, whatever its destination ---- */
@@ -154,7 +139,7 @@ int intercept_open(struct intercept *i, const struct intercept_config *config, s
 	int err = i->listener[1] < 0 ? i->listener[1] : route_marked(nl, true);
 	if (!err) {
 		char *const rules = rules_text(config, port);
-		err = rules ? run_nft(rules) : -ENOMEM;
+		err = rules ? nft_run(rules) : -ENOMEM;
 		free(rules);
 	}
 	if (err)
@@ -164,7 +149,7 @@ int intercept_open(struct intercept *i, const struct intercept_config *config, s
 
 void intercept_close(struct intercept *i)
 {
-	run_nft("table inet " INTERCEPT_TABLE " {}\ndelete table inet " INTERCEPT_TABLE "\n");
+	nft_run("table inet " INTERCEPT_TABLE " {}\ndelete table inet " INTERCEPT_TABLE "\n");
 	route_marked(i->nl, false);
 	for (int k = 0; k < 2; k++) {
 		if (i->listener[k] >= 0)

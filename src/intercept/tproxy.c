@@ -47,10 +47,12 @@ static void put_chain(FILE *f, const struct intercept_config *c, const uint16_t 
 	fprintf(f, "  iifname != {");
 	for (unsigned int i = 0; i < c->n_lan; i++)
 		fprintf(f, "%s \"%s\"", i ? "," : "", c->lan[i]);
+	/* Not "fib daddr type != unicast": that is what IPv6 says of a destination without a route,
+	 * and the converter may have one over a WAN of the other family. */
 	fprintf(f, " } return\n"
 		   "  tcp flags & (fin | syn | rst | ack) != syn return\n"
 		   "  tcp option mptcp exists return\n"
-		   "  fib daddr type != unicast return\n");
+		   "  fib daddr type { local, broadcast, multicast, anycast } return\n");
 	for (unsigned int i = 0; i < c->n_lan; i++)
 		fprintf(f, "  fib daddr oifname \"%s\" return\n", c->lan[i]);
 	put_prefixes(f, c, true);

@@ -24,6 +24,7 @@
 
 #include "base/cursor.h"
 #include "base/log.h"
+#include "intercept/window.h"
 #include "os/process.h"
 #include "os/sock.h"
 #include "session/converter.h"
@@ -756,6 +757,17 @@ static int open_listeners(struct converter *c)
 	return 0;
 }
 
+/* Before the first SYN. Without it all works, and downloads over several links are slow. */
+static void open_window(struct converter *c)
+{
+	const uint16_t port = c->config->n_listen ? c->config->listen[0].port : 0;
+
+	if (window_open(port) == 0)
+		c->window_port = port;
+	else
+		log_warning("the windows of SYNs are left as they are: downloads over several links may be slow");
+}
+
 int converter_open(struct converter *c, const struct converter_config *config)
 {
 	*c = (struct converter){
@@ -787,6 +799,8 @@ int converter_open(struct converter *c, const struct converter_config *config)
 		err = watch(c, c->addresses, KIND_ADDRESSES);
 	}
 	if (!err)
+		open_window(c);
+	if (!err)
 		err = open_listeners(c);
 	if (!err)
 		err = control_open(&c->control, config->control, &c->loop, KIND_CONTROL,
@@ -807,6 +821,8 @@ void converter_close(struct converter *c)
 		if (c->listener[i] >= 0)
 			close(c->listener[i]);
 	}
+	if (c->window_port)
+		window_close(c->window_port);
 	relay_pool_free(c->relays);
 	for (struct session *s; (s = slots_next(&c->sessions, &slot)); slot++) {
 		if (s->up >= 0)

@@ -25,6 +25,7 @@ struct converter {
 	struct relay_pool *relays;
 	int relay_ended, listener[CONVERTER_LISTEN_MAX], addresses, signals;
 	bool listening;
+	uint16_t window_port; /* see intercept/window.h; 0: not installed */
 	struct policy policy;
 	struct cookie_keys cookies;
 	struct control *control;

@@ -80,6 +80,7 @@ struct session {
 	struct endpoint lan_host, server;
 	struct converter *converter; /* NULL: direct */
 	struct handshake *hs;
+	uint64_t early; /* bytes that went upstream before the relay */
 	mono_t opened, deadline;
 	struct relay relay;
 };
@@ -222,6 +223,7 @@ static void send_early(struct cpe *c, struct session *s)
 /* Take out of the LAN host's socket what was sent already. */
 static bool discard_early(struct session *s)
 {
+	s->early = s->hs->early;
 	while (s->hs->early) {
 		const ssize_t n = recv(s->lan, NULL, s->hs->early, MSG_TRUNC);
 		if (n <= 0)
@@ -469,7 +471,7 @@ static void on_relay_ended(struct cpe *c)
 		struct session *const s = slots_at(&c->sessions, batch[i].owner);
 		if (!s)
 			continue;
-		c->counters.bytes_up += s->relay.way[RELAY_CLIENT].bytes;
+		c->counters.bytes_up += s->early + s->relay.way[RELAY_CLIENT].bytes;
 		c->counters.bytes_down += s->relay.way[RELAY_SERVER].bytes;
 		if (batch[i].end == RELAY_END_FINISHED)
 			c->counters.ended_finished++;
@@ -703,7 +705,7 @@ static json_t *session_json(const struct cpe *c, const struct session *s)
 		"server", endpoint_text(&s->server, server),
 		"converter", s->converter ? s->converter->name : "",
 		"seconds", (double)mono_diff(c->loop.now, s->opened) / S_US,
-		"bytes_up", (json_int_t)s->relay.way[RELAY_CLIENT].bytes,
+		"bytes_up", (json_int_t)(s->early + s->relay.way[RELAY_CLIENT].bytes),
 		"bytes_down", (json_int_t)s->relay.way[RELAY_SERVER].bytes);
 }
 

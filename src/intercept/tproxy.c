@@ -3,13 +3,13 @@
 
 #include <errno.h>
 #include <linux/rtnetlink.h>
-#include <nftables/libnftables.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/log.h"
+#include "os/nft.h"
 #include "os/sock.h"
 
 #define MARK     0x706cu  /* "pl": a packet for one of our sockets */
@@ -47,10 +47,12 @@ static void put_chain(FILE *f, const struct intercept_config *c, const uint16_t 
 	fprintf(f, "  iifname != {");
 	for (unsigned int i = 0; i < c->n_lan; i++)
 		fprintf(f, "%s \"%s\"", i ? "," : "", c->lan[i]);
+	/* Not "fib daddr type != unicast": that is what IPv6 says of a destination without a route,
+	 * and the converter may have one over a WAN of the other family. */
 	fprintf(f, " } return\n"
 		   "  tcp flags & (fin | syn | rst | ack) != syn return\n"
 		   "  tcp option mptcp exists return\n"
-		   "  fib daddr type != unicast return\n");
+		   "  fib daddr type { local, broadcast, multicast, anycast } return\n");
 	for (unsigned int i = 0; i < c->n_lan; i++)
 		fprintf(f, "  fib daddr oifname \"%s\" return\n", c->lan[i]);
 	put_prefixes(f, c, true);
@@ -66,7 +68,7 @@ static void put_chain(FILE *f, const struct intercept_config *c, const uint16_t 
 		port[0], MARK, port[1], MARK);
 }
 
-/* One transaction: no packet sees half of it. The caller frees the text. */
+/* The caller frees the text. */
 static char *rules_text(const struct intercept_config *c, const uint16_t *port)
 {
 	char *text = NULL;
@@ -82,21 +84,6 @@ static char *rules_text(const struct intercept_config *c, const uint16_t *port)
 	fprintf(f, " }\n}\n");
 	fclose(f);
 	return text;
-}
-
-/* libnftables reports errors as text: log them line by line. */
-static int run_nft(const char *commands)
-{
-	struct nft_ctx *const nft = nft_ctx_new(NFT_CTX_DEFAULT);
-
-	if (!nft)
-		return -ENOMEM;
-	nft_ctx_buffer_error(nft);
-	const int failed = nft_run_cmd_from_buffer(nft, commands);
-	if (failed)
-		log_error("nft: %s", nft_ctx_get_error_buffer(nft));
-	nft_ctx_free(nft);
-	return failed ? -EINVAL : 0;
 }
 
 /* ---- routing: what is marked is delivered here, whatever its destination ---- */
@@ -154,7 +141,7 @@ int intercept_open(struct intercept *i, const struct intercept_config *config, s
 	int err = i->listener[1] < 0 ? i->listener[1] : route_marked(nl, true);
 	if (!err) {
 		char *const rules = rules_text(config, port);
-		err = rules ? run_nft(rules) : -ENOMEM;
+		err = rules ? nft_run(rules) : -ENOMEM;
 		free(rules);
 	}
 	if (err)
@@ -164,7 +151,7 @@ int intercept_open(struct intercept *i, const struct intercept_config *config, s
 
 void intercept_close(struct intercept *i)
 {
-	run_nft("table inet " INTERCEPT_TABLE " {}\ndelete table inet " INTERCEPT_TABLE "\n");
+	nft_run("table inet " INTERCEPT_TABLE " {}\ndelete table inet " INTERCEPT_TABLE "\n");
 	route_marked(i->nl, false);
 	for (int k = 0; k < 2; k++) {
 		if (i->listener[k] >= 0)

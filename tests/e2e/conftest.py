@@ -10,9 +10,49 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(TOP, "lab"))
 
 import plaitlab  # noqa: E402
+from plaitlab.daemons import Plait  # noqa: E402
 
 
 @pytest.fixture(scope="session")
 def build_dir():
     """The build directory, with the binaries in it."""
     return plaitlab.build_dir()
+
+
+@pytest.fixture(scope="module")
+def lab():
+    """Two fast links with real delay. A module that wants others has a fixture of its own."""
+    links = [plaitlab.Link("dsl", rate=300, delay=10), plaitlab.Link("lte", rate=200, delay=15)]
+    with plaitlab.Lab(links, core_delay=5) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def plait(lab):
+    """Both daemons, for all tests of a module; they end well and without a complaint."""
+    plait = Plait(lab)
+    yield plait
+    assert plait.stop() == [0, 0]
+    for daemon in (plait.cpe, plait.conv):
+        assert "refused event" not in daemon.log()      # the state machine's word for a defect
+        assert "ERROR: " not in daemon.log()            # the sanitizers'
+        assert "runtime error" not in daemon.log()
+
+
+@pytest.fixture
+def ends(request):
+    """Called with a Daemon or a Plait: stops it at the test's end, whatever that is."""
+    return lambda what: request.addfinalizer(what.stop) or what
+
+
+@pytest.fixture(autouse=True)
+def links_as_they_were(request):
+    """Switch off what a test switched on."""
+    yield
+    if "lab" not in request.fixturenames:
+        return
+    lab = request.getfixturevalue("lab")
+    for wan in lab.wan:
+        stats = lab.link[wan.name].stats()
+        for mode in {*stats["up"]["modes"], *stats["down"]["modes"]}:
+            lab.link[wan.name].mode(mode, False)

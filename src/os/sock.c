@@ -130,15 +130,6 @@ static int start_connect(int fd, int family, const struct endpoint *to, const vo
 	return r < 0 && errno != EINPROGRESS ? -errno : 0;
 }
 
-/*
- * The receive buffer of a connection to a converter: a fixed one. Where the kernel tunes the buffer, it
- * stalls MPTCP connections that it opened with Fast Open as soon as the buffer has to grow: what was
- * acknowledged to the subflow is dropped as outside the window (MPTcpExtNoDSSInWindow), and comes again
- * at 65 KB per 0.5 s (Linux 6.18, reno and bbr, with and without relays). 4 MiB of window are 300 Mbit/s
- * at 110 ms. It is a limit, memory is used for what arrived and was not read.
- */
-#define UPSTREAM_RCVBUF (4 << 20)
-
 int sock_connect_fastopen(
 	const struct endpoint *to, const struct ip_addr *from, const void *msg, size_t len)
 {
@@ -148,8 +139,6 @@ int sock_connect_fastopen(
 		return fd;
 
 	int err = set_int(fd, IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, 1);
-	if (!err)
-		err = set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, UPSTREAM_RCVBUF);
 	if (!err && from)
 		err = bind_source(fd, family, from);
 	if (!err)

@@ -16,7 +16,7 @@
 #define LINKS_MAX  256
 #define ADDRS_MAX  512
 #define ROUTES_MAX 4096 /* of the main table; a router that holds more has no use for plait's WANs */
-#define OURS_MAX   (PATHS_MAX * 16)
+#define OURS_MAX   2048 /* rules and routes of plait's own, of all links */
 
 struct picture {
 	struct nl_link link[LINKS_MAX];
@@ -143,13 +143,38 @@ static void plan_endpoint(
 	};
 }
 
-static void plan_wan(struct plan *plan, struct wan *w, uint32_t table, const struct picture *now)
+static bool link_local(const struct ip_addr *ip)
+{
+	return ip->b[0] == 0xfe && (ip->b[1] & 0xc0) == 0x80;
+}
+
+/* LAN hosts speak to a WAN's address as well: what the main table reaches by other interfaces than
+ * the WANs is reached by them from everywhere. */
+static void plan_inside(struct plan *plan, const struct paths *p, uint32_t table, const struct picture *now)
+{
+	for (int i = 0; i < now->routes; i++) {
+		struct nl_route route = now->route[i];
+		bool outside = route.table != RT_TABLE_MAIN || !route.to_bits || link_local(&route.to);
+
+		for (unsigned int k = 0; k < p->n; k++)
+			outside = outside || route.ifindex == p->wan[k].ifindex;
+		route.metric = 0;
+		if (!outside)
+			plan_route(plan, route, table);
+	}
+}
+
+static void see_wan(struct wan *w, const struct picture *now)
 {
 	const struct nl_link *const link = find_link(now, w->ifname);
 
 	w->ifindex = link ? link->ifindex : 0;
 	w->running = link && link->running;
 	w->has[FAMILY_4] = w->has[FAMILY_6] = false;
+}
+
+static void plan_wan(struct plan *plan, struct wan *w, uint32_t table, const struct picture *now)
+{
 	if (!w->running)
 		return;
 
@@ -322,10 +347,15 @@ int paths_sync(struct paths *p)
 	if (!err)
 		err = look(p->nl, now);
 	if (!err) {
+		struct wan was[PATHS_MAX];
+		memcpy(was, p->wan, sizeof(was));
+		for (unsigned int i = 0; i < p->n; i++)
+			see_wan(&p->wan[i], now);
 		for (unsigned int i = 0; i < p->n; i++) {
-			const struct wan was = p->wan[i];
 			plan_wan(plan, &p->wan[i], TABLE + i, now);
-			say_changes(&was, &p->wan[i]);
+			if (p->wan[i].has[FAMILY_4] || p->wan[i].has[FAMILY_6])
+				plan_inside(plan, p, TABLE + i, now);
+			say_changes(&was[i], &p->wan[i]);
 		}
 		apply_routes(p->nl, plan, now, &err);
 		apply_rules(p->nl, plan, now, &err);

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from peer import Server, Task, ask, connect, exactly, receive, send, upper
+from peer import Server, ask, connect, exactly, receive, send, upper
 from plaitlab import Lab, Link, wait_until
 from plaitlab.daemons import Plait
 
@@ -45,7 +45,8 @@ def start(plait):
     plait.cpe.start()
 
 
-def works(lab, source=None):
+def works(lab):
+    """Connections work; whether they go through the converter."""
     with Server(lab.server, upper) as server:
         assert ask(lab.host, lab.server.addr4, server.port) == b"HELLO"
         assert ask(lab.host, lab.server.addr6, server.port) == b"HELLO"
@@ -108,14 +109,16 @@ def test_kill_the_cpe(lab, plait, as_before):
 
 
 def test_kill_the_converter(lab, plait, as_before):
-    """Connections that it carried are reset; those behind them go direct until it is there again."""
+    """Connections that it carried end; those behind them go direct until it is there again."""
     start(plait)
     with Server(lab.server, lambda conn: send(conn, 1 << 30)) as server, \
             connect(lab.host, lab.server.addr4, server.port) as client:
         exactly(client, 1 << 20)
         plait.conv.kill()
-        with pytest.raises(ConnectionResetError):
-            receive(client)
+        try:
+            assert receive(client)[0] < 1 << 30     # a FIN: the kernel closes for a killed process
+        except ConnectionResetError:
+            pass
     assert not works(lab)
     plait.conv.start()
     wait_until(lambda: "answers again" in plait.cpe.log(), 30, "the probe to find it")
@@ -196,20 +199,19 @@ def test_a_link_vanishes_and_comes_back(lab, plait, as_before):
     assert works(lab)
 
 
-def test_a_new_address(lab, plait):
+def test_a_new_address(lab, plait, as_before):
     start(plait)
     lte = lab.wan[1]
-    lab.cpe.ip("addr add 10.20.2.77/24 dev lte", f"addr del {lte.cpe_addr4}/24 dev lte")
-    try:
-        wait_until(lambda: "10.20.2.77" in endpoints(lab) or
-                   lab.cpe.run(["ip", "route", "replace", "default", "via", lte.net_addr4, "dev", "lte",
-                                "metric", str(lte.metric)]) and False, 10, "the new endpoint")
-        wait_until(lambda: lte.cpe_addr4 not in endpoints(lab), 10, "the old endpoint to go")
-        wait_until(lambda: rules(lab) == {lab.wan[0].cpe_addr4, "10.20.2.77"}, 10, "the rules to follow")
-        assert works(lab)
-    finally:
-        lab.cpe.ip("addr del 10.20.2.77/24 dev lte", f"addr add {lte.cpe_addr4}/24 dev lte",
+    def move(old, new):
+        lab.cpe.ip(f"addr del {old}/24 dev lte", f"addr add {new}/24 dev lte",
                    f"route replace default via {lte.net_addr4} dev lte metric {lte.metric}")
+        wait_until(lambda: {lab.wan[0].cpe_addr4, new} < endpoints(lab), 10, "the new endpoint")
+        wait_until(lambda: old not in endpoints(lab), 10, "the old endpoint to go")
+        wait_until(lambda: rules(lab) == {lab.wan[0].cpe_addr4, new}, 10, "the rules to follow")
+        assert works(lab)
+
+    move(lte.cpe_addr4, "10.20.2.77")
+    move("10.20.2.77", lte.cpe_addr4)
 
 
 def test_first_link_is_down(lab, plait, as_before):
@@ -223,7 +225,7 @@ def test_first_link_is_down(lab, plait, as_before):
     assert works(lab)
 
 
-def test_interface_that_does_not_exist_yet(lab, request):
+def test_interface_that_does_not_exist_yet():
     """It is waited for, and said."""
     with Lab([Link("dsl", rate=100, delay=5)]) as one:
         plait = Plait(one, start=False)

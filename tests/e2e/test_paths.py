@@ -4,7 +4,7 @@
 import pytest
 
 from peer import Server, Task, connect, receive, send
-from plaitlab import wait_until
+from plaitlab import Lab, Link, wait_until
 from plaitlab.daemons import Plait
 
 SIZE = 48 << 20
@@ -12,8 +12,7 @@ BEFORE = 4 << 20
 
 
 @pytest.fixture(scope="module")
-def lab(request):
-    from plaitlab import Lab, Link
+def lab():
     with Lab([Link("dsl", rate=100, delay=10), Link("lte", rate=80, delay=15)], core_delay=2) as lab:
         yield lab
 

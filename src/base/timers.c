@@ -56,6 +56,6 @@ int timers_wait_ms(const struct timers *t, mono_t now)
 	const int64_t us = mono_diff(t->heap[0].due, now);
 	if (us <= 0)
 		return 0;
-	const int64_t ms = (us + 999) / 1000;
+	const int64_t ms = us / 1000 + (us % 1000 != 0);
 	return ms > INT_MAX ? INT_MAX : (int)ms;
 }

@@ -211,7 +211,7 @@ static void connect_downstream(struct converter *c, struct session *s, bool mptc
 	}
 	set_deadline(c, s, CONNECT_TIME);
 	const uint8_t patience = s->hs->has_echo && s->hs->echo.patience ? s->hs->echo.patience : PATIENCE;
-	loop_after(&c->loop, patience * 10 * MS_US, tag(KIND_PATIENCE, s->ref));
+	loop_after(&c->loop, 10 * MS_US * patience, tag(KIND_PATIENCE, s->ref));
 }
 
 static void on_server(struct converter *c, struct session *s)
@@ -798,10 +798,10 @@ int converter_open(struct converter *c, const struct converter_config *config)
 		c->addresses = netlink_watch();
 		err = watch(c, c->addresses, KIND_ADDRESSES);
 	}
-	if (!err)
+	if (!err) {
 		open_window(c);
-	if (!err)
 		err = open_listeners(c);
+	}
 	if (!err)
 		err = control_open(&c->control, config->control, &c->loop, KIND_CONTROL,
 			KIND_CONTROL_CLIENT, answer_control, c);

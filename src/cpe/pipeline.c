@@ -69,7 +69,7 @@ struct handshake {
 	struct message in;
 	uint32_t tried; /* converters, by steer_bit() */
 	size_t early;   /* bytes of the LAN host sent upstream, still in its socket */
-	bool cookie_retried, nowhere;
+	bool cookie_retried;
 	mono_t started; /* of this attempt */
 };
 
@@ -116,6 +116,7 @@ static void set_deadline(struct cpe *c, struct session *s, int64_t us)
 static void forget(struct cpe *c, struct session *s)
 {
 	free(s->hs);
+	s->hs = NULL;
 	slots_give(&c->sessions, s->ref);
 }
 
@@ -704,7 +705,7 @@ static json_t *session_json(const struct cpe *c, const struct session *s)
 		"server", endpoint_text(&s->server, server),
 		"converter", s->converter ? s->converter->name : "",
 		"seconds", (double)mono_diff(c->loop.now, s->opened) / S_US,
-		"bytes_up", (json_int_t)(s->early + s->relay.way[RELAY_CLIENT].bytes),
+		"bytes_up", (json_int_t)s->early + (json_int_t)s->relay.way[RELAY_CLIENT].bytes,
 		"bytes_down", (json_int_t)s->relay.way[RELAY_SERVER].bytes);
 }
 

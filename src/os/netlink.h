@@ -21,7 +21,7 @@
 struct netlink;
 
 /* The connections to the kernel. Returns 0 or -errno; -EPROTONOSUPPORT without MPTCP. */
-int netlink_open(struct netlink **nl);
+int netlink_open(struct netlink **out);
 void netlink_close(struct netlink *nl);
 
 /* A routing rule: packets with @mark (when not 0), or from @from (when @from_bits is not 0), look

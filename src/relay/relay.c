@@ -336,7 +336,7 @@ static bool take_inbox(struct worker *w)
 	struct relay *batch[BATCH];
 	const ssize_t n = read(w->inbox[0], batch, sizeof(batch));
 
-	for (ssize_t i = 0; i < n / (ssize_t)sizeof(batch[0]); i++) {
+	for (ssize_t i = 0; i < n / (ssize_t)sizeof(struct relay *); i++) {
 		if (!batch[i])
 			return false;
 		begin(w, batch[i]);
@@ -407,14 +407,14 @@ static int worker_open(struct worker *w, uint32_t index, size_t buffer, int ende
 
 static void send_inbox(struct worker *w, struct relay *r)
 {
-	while (write(w->inbox[1], &r, sizeof(r)) < 0 && errno == EINTR)
+	while (write(w->inbox[1], &r, sizeof(struct relay *)) < 0 && errno == EINTR)
 		;
 }
 
 int relay_pool_new(struct relay_pool **out, unsigned int workers, size_t buffer, int *ended_fd)
 {
 	struct relay_pool *const pool = calloc(1, sizeof(*pool) + workers * sizeof(pool->worker[0]));
-	int err = 0;
+	int err;
 
 	if (!pool)
 		return -ENOMEM;

@@ -75,7 +75,7 @@ struct relay_pool;
  * relays are written to the pipe whose reading end comes back in @ended_fd: one struct relay_ended
  * each, the struct relay is its owner's again. Returns 0, or -errno with nothing started.
  */
-int relay_pool_new(struct relay_pool **pool, unsigned int workers, size_t buffer, int *ended_fd);
+int relay_pool_new(struct relay_pool **out, unsigned int workers, size_t buffer, int *ended_fd);
 /* Ends all relays with a RST and all threads. */
 void relay_pool_free(struct relay_pool *pool);
 

@@ -81,7 +81,6 @@ static struct client_next step_pending(enum client_event event)
 	case CLIENT_ACCEPTED:
 		return next(CLIENT_RELAYING, CLIENT_DO_RELAY);
 	case CLIENT_SERVER_REFUSED:
-		return next(CLIENT_ENDED, CLIENT_DO_RESET);
 	/* The converter went away while the server was silent. To start again elsewhere would give
 	 * a server that did accept a second connection with the same first bytes. */
 	case CLIENT_CONVERTER_FAILED:

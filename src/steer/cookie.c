@@ -17,6 +17,10 @@ static void rotate(struct cookie_keys *k, mono_t now)
 {
 	if (mono_diff(now, k->rotated) < COOKIE_PERIOD)
 		return;
+	if (mono_diff(now, k->rotated) >= 2 * COOKIE_PERIOD) {
+		cookie_init(k, now); /* nobody came for a period: the key in use is old as well */
+		return;
+	}
 	memcpy(k->key[1], k->key[0], COOKIE_KEY);
 	randombytes_buf(k->key[0], COOKIE_KEY);
 	k->rotated = now;

@@ -57,15 +57,18 @@ uint32_t steer_bit(const struct steer *s, const struct converter *c)
 void steer_good(struct converter *c, mono_t now)
 {
 	c->good_at = now;
-	c->failures = 0;
 	c->verified++;
-	c->trust = TRUST_USABLE;
+	steer_reached(c);
 }
 
 static int64_t leave_out(struct converter *c, enum trust trust, int64_t us, mono_t now)
 {
 	c->failed++;
 	c->failures++;
+	/* What was under way when a longer time began does not shorten it. */
+	if ((c->trust == TRUST_DISTRUSTED || c->trust == TRUST_BACKING_OFF) &&
+		mono_diff(c->until, now) > us)
+		return mono_diff(c->until, now);
 	c->trust = trust;
 	c->until = mono_add(now, us);
 	return us;

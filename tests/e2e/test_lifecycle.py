@@ -235,7 +235,8 @@ def test_interface_that_does_not_exist_yet():
         start(plait)
         assert "no interface usb0" in plait.cpe.log()
         assert works(one)
-        one.cpe.ip("link add usb0 type dummy", "link set usb0 up", "addr add 10.99.0.2/24 dev usb0",
+        one.cpe.ip("link add usb0 type veth peer name usb1", "link set usb1 up", "link set usb0 up",
+                   "addr add 10.99.0.2/24 dev usb0",
                    "route add default via 10.99.0.1 dev usb0 metric 500")
         wait_until(lambda: "10.99.0.2" in endpoints(one), 10, "the new link's endpoint")
         assert plait.stop() == [0, 0]

@@ -321,7 +321,7 @@ static void say_changes(const struct wan *was, const struct wan *is)
 {
 	char v4[ENDPOINT_TEXT] = "no IPv4", v6[ENDPOINT_TEXT] = "no IPv6";
 
-	if (was->ifindex == is->ifindex && was->running == is->running &&
+	if (was->seen && was->ifindex == is->ifindex && was->running == is->running &&
 		!memcmp(was->has, is->has, sizeof(was->has)) &&
 		(!is->has[0] || ip_equal(&was->addr[0], &is->addr[0])) &&
 		(!is->has[1] || ip_equal(&was->addr[1], &is->addr[1])))
@@ -356,6 +356,7 @@ int paths_sync(struct paths *p)
 			if (p->wan[i].has[FAMILY_4] || p->wan[i].has[FAMILY_6])
 				plan_inside(plan, p, TABLE + i, now);
 			say_changes(&was[i], &p->wan[i]);
+			p->wan[i].seen = true;
 		}
 		apply_routes(p->nl, plan, now, &err);
 		apply_rules(p->nl, plan, now, &err);

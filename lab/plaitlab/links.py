@@ -5,7 +5,6 @@ import dataclasses
 import json
 import os
 import re
-import shutil
 import socket
 import subprocess
 
@@ -149,11 +148,11 @@ def build_dir():
 
 
 def find_linkem():
+    """The emulator: of the build, or installed beside this package."""
     path = os.path.join(build_dir(), "lab", "plait-linkem")
-    if os.access(path, os.X_OK):
-        return path
-    found = shutil.which("plait-linkem")
-    if not found:
-        raise LabError(f"{path} is missing: build it (meson compile), or name the build directory "
-                       "in PLAIT_BUILD")
-    return found
+    installed = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "plait-linkem")
+    for candidate in (path, installed):
+        if os.access(candidate, os.X_OK):
+            return candidate
+    raise LabError(f"{path} is missing: build it (meson compile), or name the build directory in "
+                   "PLAIT_BUILD")

@@ -82,6 +82,7 @@ class Sampler:
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self):
+        self._zero = time.monotonic()
         self._thread.start()
         return self
 

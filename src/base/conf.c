@@ -8,12 +8,15 @@
 #include <string.h>
 #include <unistd.h>
 
+static bool complained; /* libconfuse fails without a word on some things, as a NUL */
+
 static void complain(cfg_t *cfg, const char *fmt, va_list ap)
 {
 	if (cfg && cfg->filename && cfg->line)
 		fprintf(stderr, "%s:%d: ", cfg->filename, cfg->line);
 	vfprintf(stderr, fmt, ap);
 	fputc('\n', stderr);
+	complained = true;
 }
 
 cfg_t *conf_parse(const char *path, cfg_opt_t *opts, const struct conf_check *checks)
@@ -35,6 +38,8 @@ cfg_t *conf_parse(const char *path, cfg_opt_t *opts, const struct conf_check *ch
 	fclose(f);
 	if (result == CFG_SUCCESS)
 		return cfg;
+	if (cfg && !complained)
+		cfg_error(cfg, "expected a key or a section");
 	if (cfg)
 		cfg_free(cfg);
 	return NULL;

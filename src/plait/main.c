@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * plait: asks the daemons of this machine what they do, over their control sockets, and prints it
+ * for people or, with --json, as it came.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define COLUMNS_MAX 16
+#define EXIT_USAGE  2
+
+static const char *const sockets[] = { "/run/plait/cpe.sock", "/run/plait/converter.sock" };
+
+static const struct {
+	const char *name, *help;
+} commands[] = {
+	{ "status", "what a daemon is, and its counters" },
+	{ "sessions", "the connections that it carries now" },
+	{ "paths", "the WAN links of the CPE, and whether they are used" },
+	{ "converters", "the converters of the CPE, and whether they are trusted" },
+};
+
+static int usage(FILE *to)
+{
+	fprintf(to, "usage: plait COMMAND [--json] [--socket PATH]\n"
+		    "       plait lab ...\n\n");
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		fprintf(to, "  %-12s%s\n", commands[i].name, commands[i].help);
+	fprintf(to, "  %-12s%s\n", "lab", "a network of namespaces to try plait in; see plait lab --help");
+	fprintf(to, "\nWithout --socket, the daemons at %s and %s are asked.\n", sockets[0], sockets[1]);
+	return to == stdout ? 0 : EXIT_USAGE;
+}
+
+/* ---- asking ---- */
+
+/* A connection to the daemon at @path, or -errno. */
+static int reach(const char *path)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	const struct timeval patience = { .tv_sec = 5 };
+
+	if (strlen(path) >= sizeof(sa.sun_path))
+		return -ENAMETOOLONG;
+	snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", path);
+	const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0) {
+		const int err = -errno;
+		close(fd);
+		return err;
+	}
+	return fd;
+}
+
+static size_t on_read(void *buffer, size_t len, void *ctx)
+{
+	const ssize_t n = read(*(int *)ctx, buffer, len);
+	return n < 0 ? (size_t)-1 : (size_t)n;
+}
+
+/* The daemon's answer to @command, which the caller owns; NULL after a complaint. */
+static json_t *ask(int fd, const char *path, const char *command)
+{
+	char line[64];
+	const int len = snprintf(line, sizeof(line), "%s\n", command);
+	json_error_t why;
+
+	if (send(fd, line, (size_t)len, MSG_NOSIGNAL) != len) {
+		fprintf(stderr, "plait: %s: %s\n", path, strerror(errno));
+		return NULL;
+	}
+	json_t *const answer = json_load_callback(on_read, &fd, 0, &why);
+	if (!answer)
+		fprintf(stderr, "plait: %s: expected a JSON object, found: %s\n", path, why.text);
+	return answer;
+}
+
+/* ---- printing ---- */
+
+static void value_text(const json_t *v, char *text, size_t size)
+{
+	if (json_is_string(v))
+		snprintf(text, size, "%s", *json_string_value(v) ? json_string_value(v) : "-");
+	else if (json_is_integer(v))
+		snprintf(text, size, "%lld", (long long)json_integer_value(v));
+	else if (json_is_real(v))
+		snprintf(text, size, "%.1f", json_real_value(v));
+	else
+		snprintf(text, size, "%s", json_is_true(v) ? "yes" : json_is_false(v) ? "no" : "?");
+}
+
+/* Objects with the same keys, as a table whose columns are as wide as they must be. */
+static void print_table(const json_t *list)
+{
+	int width[COLUMNS_MAX] = { 0 };
+	char text[128];
+	const char *key;
+	json_t *row, *v;
+	size_t i;
+
+	if (!json_array_size(list)) {
+		printf("none\n");
+		return;
+	}
+	for (int pass = 0; pass < 2; pass++) {
+		for (i = 0; i <= json_array_size(list); i++) {
+			int column = 0;
+			/* The first line is the keys. */
+			row = json_array_get(list, i ? i - 1 : 0);
+			json_object_foreach(row, key, v) {
+				if (i)
+					value_text(v, text, sizeof(text));
+				else
+					snprintf(text, sizeof(text), "%s", key);
+				const int len = (int)strlen(text);
+				if (column == COLUMNS_MAX)
+					break;
+				if (pass)
+					printf("%s%-*s", column ? "  " : "", width[column], text);
+				else if (len > width[column])
+					width[column] = len;
+				column++;
+			}
+			if (pass)
+				printf("\n");
+		}
+	}
+}
+
+static void print_object(const json_t *o, int indent)
+{
+	char text[128];
+	const char *key;
+	json_t *v;
+
+	json_object_foreach((json_t *)o, key, v) {
+		if (json_is_object(v)) {
+			printf("%*s%s\n", indent, "", key);
+			print_object(v, indent + 2);
+		} else {
+			value_text(v, text, sizeof(text));
+			printf("%*s%-*s %s\n", indent, "", 24 - indent, key, text);
+		}
+	}
+}
+
+static int print_answer(const json_t *answer, const char *command, bool as_json)
+{
+	const json_t *const error = json_object_get(answer, "error");
+	const json_t *const list = json_object_get(answer, command);
+
+	if (error) {
+		fprintf(stderr, "plait: %s\n", json_string_value(error));
+		return 1;
+	}
+	if (as_json) {
+		json_dumpf(answer, stdout, JSON_INDENT(2));
+		printf("\n");
+	} else if (json_is_array(list)) {
+		print_table(list);
+	} else {
+		print_object(answer, 0);
+	}
+	return 0;
+}
+
+/* ---- commands ---- */
+
+static int ask_one(const char *path, const char *command, bool as_json)
+{
+	const int fd = reach(path);
+
+	if (fd < 0) {
+		fprintf(stderr, "plait: %s: %s: expected the control socket of a running daemon\n", path,
+			strerror(-fd));
+		return 1;
+	}
+	json_t *const answer = ask(fd, path, command);
+	const int result = answer ? print_answer(answer, command, as_json) : 1;
+	json_decref(answer);
+	close(fd);
+	return result;
+}
+
+static int ask_all(const char *command, bool as_json)
+{
+	int result = 1;
+
+	for (size_t i = 0; i < sizeof(sockets) / sizeof(sockets[0]); i++) {
+		/* Links and converters are the CPE's alone. */
+		if (i && (!strcmp(command, "paths") || !strcmp(command, "converters")))
+			break;
+		if (access(sockets[i], F_OK) == 0)
+			result = ask_one(sockets[i], command, as_json);
+	}
+	if (result && access(sockets[0], F_OK) != 0 && access(sockets[1], F_OK) != 0)
+		fprintf(stderr, "plait: no daemon runs here: expected %s or %s, or --socket PATH\n", sockets[0],
+			sockets[1]);
+	return result;
+}
+
+static int run_lab(char **argv)
+{
+	const char *const given = getenv("PLAIT_LAB");
+	const char *const lab = given ? given : PLAIT_LAB;
+
+	execv(lab, argv);
+	fprintf(stderr, "plait: %s: %s: expected the lab's program there, or in $PLAIT_LAB\n", lab,
+		strerror(errno));
+	return 1;
+}
+
+static bool known(const char *command)
+{
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		if (!strcmp(command, commands[i].name))
+			return true;
+	}
+	return false;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{ "json", no_argument, NULL, 'j' },
+		{ "socket", required_argument, NULL, 's' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ NULL, 0, NULL, 0 },
+	};
+	const char *path = NULL;
+	bool as_json = false;
+	int o;
+
+	if (argc > 1 && !strcmp(argv[1], "lab"))
+		return run_lab(argv + 1);
+	while ((o = getopt_long(argc, argv, "js:hV", longs, NULL)) != -1) {
+		switch (o) {
+		case 'j':
+			as_json = true;
+			break;
+		case 's':
+			path = optarg;
+			break;
+		case 'h':
+			return usage(stdout);
+		case 'V':
+			printf("plait " PLAIT_VERSION "\n");
+			return 0;
+		default:
+			return usage(stderr);
+		}
+	}
+	if (optind + 1 != argc || !known(argv[optind]))
+		return usage(stderr);
+	return path ? ask_one(path, argv[optind], as_json) : ask_all(argv[optind], as_json);
+}

@@ -128,13 +128,18 @@ static void plan_route(struct plan *plan, struct nl_route route, uint32_t table)
 	plan->route[plan->routes++] = route;
 }
 
-static void plan_endpoint(struct plan *plan, const struct wan *w, const struct ip_addr *ip)
+/* A link with addresses of one family may be joined to a connection that began with the other one,
+ * once the converter announces an address of it: that takes the fullmesh flag. Links that have
+ * both families join in the first one's, and not twice. */
+static void plan_endpoint(
+	struct plan *plan, const struct wan *w, const struct ip_addr *ip, bool one_family)
 {
 	if (plan->endpoints == PATHS_MAX)
 		return;
 	plan->endpoint[plan->endpoints++] = (struct nl_endpoint){
 		.ip = *ip, .ifindex = (int32_t)w->ifindex,
-		.flags = MPTCP_PM_ADDR_FLAG_SUBFLOW | (w->backup ? MPTCP_PM_ADDR_FLAG_BACKUP : 0),
+		.flags = MPTCP_PM_ADDR_FLAG_SUBFLOW | (w->backup ? MPTCP_PM_ADDR_FLAG_BACKUP : 0) |
+			 (one_family ? MPTCP_PM_ADDR_FLAG_FULLMESH : 0),
 	};
 }
 
@@ -167,7 +172,10 @@ static void plan_wan(struct plan *plan, struct wan *w, uint32_t table, const str
 		w->addr[f] = a->ip;
 		plan_route(plan, (struct nl_route){ .family = family, .ifindex = w->ifindex,
 					 .has_via = route->has_via, .via = route->via }, table);
-		plan_endpoint(plan, w, &a->ip);
+	}
+	for (int f = 0; f < 2; f++) {
+		if (w->has[f])
+			plan_endpoint(plan, w, &w->addr[f], !w->has[!f]);
 	}
 }
 
@@ -243,8 +251,9 @@ static uint8_t free_id(const struct picture *now, const struct plan *plan)
 
 static bool endpoint_equal_ours(const struct nl_endpoint *a, const struct nl_endpoint *b)
 {
+	const uint32_t flags = MPTCP_PM_ADDR_FLAG_BACKUP | MPTCP_PM_ADDR_FLAG_FULLMESH;
 	return ip_equal(&a->ip, &b->ip) && a->ifindex == b->ifindex &&
-	       (a->flags & MPTCP_PM_ADDR_FLAG_BACKUP) == (b->flags & MPTCP_PM_ADDR_FLAG_BACKUP);
+	       (a->flags & flags) == (b->flags & flags);
 }
 
 static void apply_endpoints(struct paths *p, struct plan *plan, const struct picture *now, int *err)
@@ -268,6 +277,17 @@ static void apply_endpoints(struct paths *p, struct plan *plan, const struct pic
 		e->id = free_id(now, plan);
 		note(err, restore_endpoint_add(p->restore, e), "cannot add an MPTCP endpoint");
 	}
+}
+
+/* A subflow on each link; and as many addresses of the converter, where a link has one family alone
+ * and may need them. Else they would only double subflows. */
+static int apply_limits(const struct paths *p)
+{
+	bool one_family = false;
+
+	for (unsigned int i = 0; i < p->n; i++)
+		one_family = one_family || p->wan[i].has[FAMILY_4] != p->wan[i].has[FAMILY_6];
+	return restore_limits(p->restore, p->n, one_family ? p->n : 0);
 }
 
 /* ---- the stage ---- */
@@ -310,6 +330,7 @@ int paths_sync(struct paths *p)
 		apply_routes(p->nl, plan, now, &err);
 		apply_rules(p->nl, plan, now, &err);
 		apply_endpoints(p, plan, now, &err);
+		note(&err, apply_limits(p), "cannot set the limits of MPTCP's path manager");
 	}
 	free(now);
 	free(plan);

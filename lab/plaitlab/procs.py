@@ -47,6 +47,9 @@ class Tracker:
         self._running.append(proc)
         return proc
 
+    def running(self):
+        return [proc for proc in self._running if proc.poll() is None]
+
     def end(self, procs=None, grace=2.0):
         """SIGTERM, then after `grace` seconds SIGKILL, to `procs` or to all."""
         procs = [p for p in (self._running if procs is None else procs) if p.poll() is None]

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: ISC
+"""What plait is compared with: a pair of HAProxy under mptcpize, and the kernel set up for it."""
+
+import os
+import subprocess
+
+from .procs import LabError, wait_until
+
+_CONFIG = """\
+global
+    maxconn {maxconn}
+    tune.bufsize {bufsize}
+defaults
+    mode tcp
+    timeout connect 10s
+    timeout client 1h
+    timeout server 1h
+listen relay
+    bind {at}
+    server next {to}
+"""
+DEFAULT_BUFFER = 16384
+# Two sockets each, and some more, below an open-files limit of 20,000.
+MAX_CONNECTIONS = 8000
+
+
+def mptcp_over_all_links(lab):
+    """What plait sets for itself: an endpoint and a source route for each link."""
+    commands = ["mptcp limits set subflow 8 add_addr_accepted 8"]
+    for wan in lab.wan:
+        commands += [f"route add default via {wan.net_addr4} dev {wan.interface} table {wan.metric}",
+                     f"rule add from {wan.cpe_addr4} table {wan.metric}",
+                     f"mptcp endpoint add {wan.cpe_addr4} dev {wan.interface} subflow"]
+    lab.cpe.ip(*commands)
+    lab.conv.ip(commands[0])
+
+
+class HAProxy:
+    """One HAProxy: takes connections at `at` (ADDRESS:PORT) and passes them on to `to`."""
+
+    def __init__(self, ns, at, to, bufsize=DEFAULT_BUFFER):
+        directory = ns.lab.new_dir("haproxy")
+        config = os.path.join(directory, "conf")
+        self._log = os.path.join(directory, "log")
+        self._at = at.rpartition(":")
+        with open(config, "w", encoding="utf-8") as file:
+            file.write(_CONFIG.format(maxconn=MAX_CONNECTIONS, bufsize=bufsize, at=at, to=to))
+        with open(self._log, "wb") as log:
+            self.proc = ns.popen(["mptcpize", "run", "haproxy", "-db", "-f", config],
+                                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self.ns = ns
+        wait_until(self._listens, 10, f"HAProxy in {ns.role} to listen")
+
+    def _listens(self):
+        if self.proc.poll() is not None:
+            with open(self._log, encoding="utf-8", errors="replace") as log:
+                raise LabError(f"HAProxy in {self.ns.role} ended: {log.read().strip()}")
+        with self.ns.socket() as sock:
+            sock.settimeout(1)
+            return sock.connect_ex((self._at[0], int(self._at[2]))) == 0
+
+    def stop(self):
+        self.ns.lab.tracker.end([self.proc])
+
+
+class Pair:
+    """HAProxy on the CPE, on its LAN side, and on the converter; on to the server's `server_port`."""
+
+    def __init__(self, lab, port, server_port, bufsize=DEFAULT_BUFFER):
+        self.address, self.port = lab.cpe.addr4, port
+        self.conv = HAProxy(lab.conv, f"{lab.conv.addr4}:{port}",
+                            f"{lab.server.addr4}:{server_port}", bufsize)
+        self.cpe = HAProxy(lab.cpe, f"{self.address}:{port}", f"{lab.conv.addr4}:{port}", bufsize)
+
+    def pids(self):
+        return [self.cpe.proc.pid, self.conv.proc.pid]
+
+    def stop(self):
+        self.cpe.stop()
+        self.conv.stop()

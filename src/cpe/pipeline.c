@@ -69,7 +69,7 @@ struct handshake {
 	struct message in;
 	uint32_t tried; /* converters, by steer_bit() */
 	size_t early;   /* bytes of the LAN host sent upstream, still in its socket */
-	bool cookie_retried;
+	unsigned int asked_again; /* with another cookie */
 	mono_t started; /* of this attempt */
 };
 
@@ -242,6 +242,18 @@ static void failed(struct cpe *c, struct session *s, const char *why, int64_t us
 	apply(c, s, CLIENT_CONVERTER_FAILED);
 }
 
+/* Ask the same converter once more, with what was learnt. A session does so twice at most: a cookie
+ * that is too old, then none, then a new one. */
+static bool ask_again(struct cpe *c, struct session *s)
+{
+	if (s->hs->asked_again == 2)
+		return false;
+	s->hs->asked_again++;
+	s->hs->tried &= ~steer_bit(&c->steer, s->converter);
+	apply(c, s, CLIENT_CONVERTER_FAILED); /* which steers anew */
+	return true;
+}
+
 static void take_cookie(struct cpe *c, struct session *s, const struct convert_msg *m)
 {
 	struct converter *const v = s->converter;
@@ -249,13 +261,19 @@ static void take_cookie(struct cpe *c, struct session *s, const struct convert_m
 	/* The first byte of Value is zero, the cookie follows (RFC 8803 6.2.8). */
 	v->cookie_len = m->error_value.len - 1;
 	memcpy(v->cookie, m->error_value.p + 1, v->cookie_len);
-	if (s->hs->cookie_retried) {
+	if (!ask_again(c, s))
 		failed(c, s, "it refuses the cookie that it gave", steer_wrong(&c->steer, v, c->loop.now));
-		return;
-	}
-	s->hs->cookie_retried = true;
-	s->hs->tried &= ~steer_bit(&c->steer, v);
-	apply(c, s, CLIENT_CONVERTER_FAILED); /* which steers again: to it, with the cookie */
+}
+
+static void on_unauthorized(struct cpe *c, struct session *s, const struct convert_msg *m)
+{
+	struct converter *const v = s->converter;
+	const bool had_cookie = v->cookie_len > 0;
+
+	c->counters.unauthorized++;
+	v->cookie_len = 0; /* an old one is refused like this (RFC 8803 6.2.7) */
+	if (!had_cookie || !ask_again(c, s))
+		failed(c, s, convert_error_name(m->error), steer_unauthorized(v, c->loop.now));
 }
 
 static void on_answer(struct cpe *c, struct session *s, const struct convert_msg *m)
@@ -284,8 +302,7 @@ static void on_answer(struct cpe *c, struct session *s, const struct convert_msg
 		failed(c, s, convert_error_name(m->error), steer_busy(v, request_delay(m), c->loop.now));
 		break;
 	case ANSWER_UNAUTHORIZED:
-		c->counters.unauthorized++;
-		failed(c, s, convert_error_name(m->error), steer_unauthorized(v, c->loop.now));
+		on_unauthorized(c, s, m);
 		break;
 	case ANSWER_COOKIE:
 		take_cookie(c, s, m);

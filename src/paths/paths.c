@@ -251,57 +251,26 @@ static void apply_routes(struct netlink *nl, const struct plan *plan, const stru
 	}
 }
 
-/* Our endpoints are those with an identifier from the top of the range, which the kernel, counting
- * from 1, never gives by itself. */
-#define ENDPOINT_ID_FIRST 192u
-
-static bool endpoint_ours(const struct nl_endpoint *e)
-{
-	return e->id >= ENDPOINT_ID_FIRST;
-}
-
-static uint8_t free_id(const struct picture *now, const struct plan *plan)
-{
-	for (unsigned int id = ENDPOINT_ID_FIRST; id < 255; id++) {
-		bool used = false;
-		for (int i = 0; !used && i < now->endpoints; i++)
-			used = now->endpoint[i].id == id;
-		for (int k = 0; !used && k < plan->endpoints; k++)
-			used = plan->endpoint[k].id == id;
-		if (!used)
-			return (uint8_t)id;
-	}
-	return 0;
-}
-
-static bool endpoint_equal_ours(const struct nl_endpoint *a, const struct nl_endpoint *b)
+static bool endpoint_same(const struct nl_endpoint *a, const struct nl_endpoint *b)
 {
 	const uint32_t flags = MPTCP_PM_ADDR_FLAG_BACKUP | MPTCP_PM_ADDR_FLAG_FULLMESH;
 	return ip_equal(&a->ip, &b->ip) && a->ifindex == b->ifindex &&
 	       (a->flags & flags) == (b->flags & flags);
 }
 
-static void apply_endpoints(struct paths *p, struct plan *plan, const struct picture *now, int *err)
+static void apply_endpoints(
+	struct paths *p, const struct plan *plan, const struct picture *now, int *err)
 {
 	for (int i = 0; i < now->endpoints; i++) {
 		const struct nl_endpoint *const e = &now->endpoint[i];
-		bool wanted = !endpoint_ours(e);
+		bool wanted = !restore_endpoint_ours(p->restore, e);
 		for (int k = 0; !wanted && k < plan->endpoints; k++)
-			wanted = endpoint_equal_ours(e, &plan->endpoint[k]);
+			wanted = endpoint_same(e, &plan->endpoint[k]);
 		if (!wanted)
 			note(err, restore_endpoint_del(p->restore, e), "cannot remove an MPTCP endpoint");
 	}
-	for (int k = 0; k < plan->endpoints; k++) {
-		struct nl_endpoint *const e = &plan->endpoint[k];
-		bool there = false; /* ours, or somebody else's with this address, which serves as well */
-		for (int i = 0; !there && i < now->endpoints; i++)
-			there = ip_equal(&now->endpoint[i].ip, &e->ip) &&
-				(!endpoint_ours(&now->endpoint[i]) || endpoint_equal_ours(&now->endpoint[i], e));
-		if (there)
-			continue;
-		e->id = free_id(now, plan);
-		note(err, restore_endpoint_add(p->restore, e), "cannot add an MPTCP endpoint");
-	}
+	for (int k = 0; k < plan->endpoints; k++)
+		note(err, restore_endpoint_add(p->restore, &plan->endpoint[k]), "cannot add an MPTCP endpoint");
 }
 
 /* A subflow on each link; and as many addresses of the converter, where a link has one family alone

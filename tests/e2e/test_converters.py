@@ -133,6 +133,18 @@ def test_cookie_is_required(lab, start, server):
     assert plait.cpe.counter("tcp_fallback") == plait.cpe.counter("direct") == 0
 
 
+def test_cookie_that_is_too_old(lab, start, server):
+    """A converter that started anew knows no cookie of before; nobody on the LAN notices."""
+    plait = start(conv={"cookie": "required"})
+    assert ask(lab.host, lab.server.addr4, server.port) == b"HELLO"
+    plait.conv.stop()
+    plait.conv.start()
+    assert ask(lab.host, lab.server.addr4, server.port) == b"HELLO"
+    assert plait.cpe.counter("converted") == 2
+    assert plait.cpe.counter("direct") == 0
+    assert plait.conv.counter("not_authorized") == plait.conv.counter("no_cookie") == 1
+
+
 # ---- impostors: what answers at the converter's place, and how
 
 def fast_open(sock):

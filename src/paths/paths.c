@@ -352,16 +352,67 @@ void paths_clear(struct netlink *nl)
 	free(now);
 }
 
-const struct ip_addr *paths_source(const struct paths *p, const struct ip_addr *to)
-{
-	const enum family_index f = ip_is_v4(to) ? FAMILY_4 : FAMILY_6;
+/* ---- which link first ---- */
 
-	for (int backup = 0; backup < 2; backup++) {
+#define SILENT_FIRST (10 * S_US) /* then a dead link costs one connection in ten seconds its 0.9 s */
+#define SILENT_LAST  (120 * S_US)
+
+static enum family_index family_index(const struct ip_addr *ip)
+{
+	return ip_is_v4(ip) ? FAMILY_4 : FAMILY_6;
+}
+
+static bool usable(const struct wan *w, const struct ip_addr *to)
+{
+	return w->running && w->has[family_index(to)];
+}
+
+struct wan *paths_first(struct paths *p, const struct ip_addr *to, mono_t now)
+{
+	for (int how = 0; how < 4; how++) {
+		const bool silent = how & 2, backup = how & 1;
 		for (unsigned int i = 0; i < p->n; i++) {
-			const struct wan *const w = &p->wan[i];
-			if (w->backup == backup && w->running && w->has[f])
-				return &w->addr[f];
+			struct wan *const w = &p->wan[i];
+			if (usable(w, to) && w->backup == backup &&
+				(silent || mono_diff(now, w->silent_until) >= 0))
+				return w;
 		}
 	}
 	return NULL;
+}
+
+const struct ip_addr *paths_address(const struct wan *w, const struct ip_addr *to)
+{
+	return w ? &w->addr[family_index(to)] : NULL;
+}
+
+unsigned int paths_count(const struct paths *p, const struct ip_addr *to)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < p->n; i++)
+		n += usable(&p->wan[i], to);
+	return n;
+}
+
+int64_t paths_silent(struct wan *w, mono_t now)
+{
+	int64_t us = SILENT_FIRST;
+
+	/* Connections that found it silent together count once. */
+	if (mono_diff(now, w->silent_until) < 0)
+		return mono_diff(w->silent_until, now);
+	for (unsigned int i = 0; i < w->silences && us < SILENT_LAST; i++)
+		us *= 2;
+	if (us > SILENT_LAST)
+		us = SILENT_LAST;
+	w->silences++;
+	w->silent_until = mono_add(now, us);
+	return us;
+}
+
+void paths_answered(struct wan *w)
+{
+	w->silences = 0;
+	w->silent_until = (mono_t){ 0 };
 }

@@ -15,19 +15,6 @@ NOBODY = "198.51.100.9"         # on the converter's network, and nobody has it
 
 
 @pytest.fixture
-def start(lab, request):
-    """Start daemons with a configuration of their own; they are stopped at the test's end."""
-    def start(cpe=None, conv=None, converters=None, with_conv=True):
-        plait = Plait(lab, start=False, cpe=cpe, conv=conv, converters=converters)
-        request.addfinalizer(plait.stop)
-        if with_conv:
-            plait.conv.start()
-        plait.cpe.start()
-        return plait
-    return start
-
-
-@pytest.fixture
 def server(lab):
     with Server(lab.server, upper) as server:
         yield server

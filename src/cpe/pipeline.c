@@ -703,7 +703,7 @@ static void on_event(void *ctx, struct loop_tag t, uint32_t events)
 		on_links_changed(c);
 		break;
 	case KIND_SIGNALS:
-		c->loop.stop = true;
+		c->loop.stop = process_told_to_end(c->signals);
 		break;
 	case KIND_CONTROL:
 		control_on_listener(c->control);

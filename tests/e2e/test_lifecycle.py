@@ -3,6 +3,7 @@
 
 import json
 import re
+import signal
 
 import pytest
 
@@ -92,6 +93,15 @@ def test_stop_in_mid_transfer(lab, plait, as_before):
             receive(client)
         with pytest.raises((ConnectionResetError, BrokenPipeError)):
             server.result()
+
+
+def test_hangup_changes_nothing(lab, plait, as_before):
+    """There is no reload yet; a SIGHUP must not end a daemon and leave its settings behind."""
+    start(plait)
+    for daemon in (plait.cpe, plait.conv):
+        daemon.proc.send_signal(signal.SIGHUP)
+        wait_until(lambda d=daemon: "SIGHUP" in d.log(), 5, "the daemon to say so")
+    assert works(lab)
 
 
 def test_kill_the_cpe(lab, plait, as_before):

@@ -49,6 +49,10 @@ bool sock_is_mptcp(int fd);
  * format, padded with zeros to 4 bytes; at most @size bytes. Returns the length. */
 size_t sock_syn_options(int fd, uint8_t *buf, size_t size);
 
+/* To be called for a connection with nothing to read. MPTCP stalls for ever when segments that wait
+ * for an earlier one fill its receive buffer: the earlier one is there, in a subflow's queue, and
+ * finds no room. If that is so, make room; bounded. Returns whether it was: read again then. */
+bool sock_make_room(int fd);
 /* Probe for a peer that vanished: after @idle seconds without traffic, then every minute. */
 void sock_keepalive(int fd, int idle);
 /* Whether a close, also that of a killed process, is a RST and not a FIN. */

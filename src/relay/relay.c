@@ -12,9 +12,12 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/mono.h"
 #include "os/sock.h"
 
-#define BATCH     64
+#define BATCH      64
+#define LOOK_EVERY (100 * MS_US) /* at connections that fell quiet; a stall costs that much */
+#define LOOKS      50            /* then a quiet connection is an idle one */
 #define PIPE_SIZE (1 << 20)
 _Static_assert(RELAY_MAX * sizeof(struct relay_ended) <= PIPE_SIZE, "hand-overs must fit");
 _Static_assert(RELAY_MAX * sizeof(struct relay *) <= PIPE_SIZE, "hand-overs must fit");
@@ -37,6 +40,9 @@ struct worker {
 		uint32_t gen, next_free;
 	} *places;
 	uint32_t n_places, first_free;
+
+	LIST_HEAD(, relay) lively;
+	mono_t look_at; /* when the lively ones are looked at next */
 
 	/* Ended in this batch of events; swept behind it, so that no event finds a freed relay. */
 	struct relay *ended[BATCH];
@@ -146,6 +152,8 @@ static void end(struct worker *w, struct relay *r, enum relay_end how)
 	if (r->ended)
 		return;
 	r->ended = true;
+	if (r->is_lively)
+		LIST_REMOVE(r, lively);
 	for (int s = 0; s < 2; s++) {
 		sock_close_by_reset(r->fd[s], how != RELAY_END_FINISHED);
 		close(r->fd[s]);
@@ -217,6 +225,17 @@ static int keep(struct worker *w, struct relay_way *way, const uint8_t *rest, si
 	return 0;
 }
 
+static void mark_lively(struct worker *w, struct relay *r)
+{
+	r->moved = true;
+	if (r->is_lively)
+		return;
+	if (LIST_EMPTY(&w->lively))
+		w->look_at = mono_add(mono_now(), LOOK_EVERY);
+	LIST_INSERT_HEAD(&w->lively, r, lively);
+	r->is_lively = true;
+}
+
 static void readable(struct worker *w, struct relay *r, enum relay_side side)
 {
 	struct relay_way *const way = &r->way[side];
@@ -234,6 +253,7 @@ static void readable(struct worker *w, struct relay *r, enum relay_side side)
 		return;
 	}
 
+	mark_lively(w, r);
 	const ssize_t sent = put(r->fd[other(side)], w->buffer, (size_t)got);
 	if (sent < 0) {
 		end_reset(w, r, other(side));
@@ -296,7 +316,7 @@ static void handle(struct worker *w, struct relay *r, enum relay_side side, uint
 	watch(w, r, RELAY_SERVER);
 }
 
-/* ---- the worker ---- */
+/* ---- ends ---- */
 
 static void tell_ended(int fd, struct slot_ref owner, enum relay_end how)
 {
@@ -314,6 +334,51 @@ static void sweep(struct worker *w)
 	}
 	w->n_ended = 0;
 }
+
+/* ---- stalls ---- */
+
+static void look(struct worker *w, struct relay *r)
+{
+	for (int s = 0; s < 2 && !r->ended; s++) {
+		const enum relay_side side = s ? RELAY_SERVER : RELAY_CLIENT;
+		if ((r->events[side] & EPOLLIN) && sock_make_room(r->fd[side]))
+			handle(w, r, side, EPOLLIN);
+	}
+}
+
+static void look_at_lively(struct worker *w)
+{
+	struct relay *next;
+
+	for (struct relay *r = LIST_FIRST(&w->lively); r; r = next) {
+		next = LIST_NEXT(r, lively);
+		r->quiet = r->moved ? 0 : (uint8_t)(r->quiet + 1);
+		r->moved = false;
+		if (r->quiet)
+			look(w, r);
+		if (!r->ended && r->quiet == LOOKS) {
+			LIST_REMOVE(r, lively);
+			r->is_lively = r->quiet = 0;
+		}
+		if (w->n_ended == BATCH)
+			sweep(w);
+	}
+}
+
+/* Milliseconds until the next look; -1 when there is nothing to look at. */
+static int look_if_due(struct worker *w)
+{
+	if (LIST_EMPTY(&w->lively))
+		return -1;
+	const mono_t now = mono_now();
+	if (mono_diff(w->look_at, now) <= 0) {
+		look_at_lively(w);
+		w->look_at = mono_add(now, LOOK_EVERY);
+	}
+	return (int)(mono_diff(w->look_at, now) / MS_US) + 1;
+}
+
+/* ---- the worker ---- */
 
 static void begin(struct worker *w, struct relay *r)
 {
@@ -361,8 +426,10 @@ static void *work(void *arg)
 	struct epoll_event ev[BATCH];
 
 	for (bool more = true; more;) {
+		const int wait = look_if_due(w);
+		sweep(w);
 		/* A batch can end at most BATCH relays, all of which fit w->ended. */
-		const int n = epoll_wait(w->epfd, ev, BATCH, -1);
+		const int n = epoll_wait(w->epfd, ev, BATCH, wait);
 		for (int i = 0; i < n; i++) {
 			if (ev[i].data.u64 == INBOX_TAG) {
 				more = take_inbox(w);

@@ -12,6 +12,10 @@
  * leaves the other one going. A RST, or any error, on either socket ends both with a RST (MPTCP:
  * MP_FASTCLOSE), as a direct connection would show it.
  *
+ * Stalls: Linux MPTCP can fill its receive buffer with segments that wait for an earlier one, which
+ * then finds no room (sock_make_room()). A connection that fell quiet is looked at for that, for
+ * some seconds.
+ *
  * Limits: a way holds at most one buffer as backlog, a worker at most RELAY_BACKLOG_TOTAL in all;
  * near that its reads become small, down to RELAY_READ_MIN. Reads shrink to what a slow socket
  * took last and grow again when all is taken, so the usual backlog is small. There is no
@@ -26,6 +30,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "base/slots.h"
 
@@ -61,6 +66,9 @@ struct relay {
 	struct relay_way way[2]; /* by the side that is read */
 	uint32_t worker, slot, gen;
 	uint8_t ended;
+
+	LIST_ENTRY(relay) lively; /* of those that moved bytes lately */
+	uint8_t is_lively, moved, quiet; /* on that list; bytes since the last look; looks without */
 };
 
 struct relay_ended {

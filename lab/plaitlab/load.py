@@ -33,6 +33,7 @@ class Load:
             self.proc = ns.popen([os.path.join(build_dir(), "lab", "plait-load"), *arguments],
                                  text=False, bufsize=0, stdin=subprocess.PIPE,
                                  stdout=subprocess.PIPE, stderr=log)
+        self.report()           # it runs, and a server listens
 
     def report(self, timeout=20):
         try:

@@ -431,6 +431,22 @@ static unsigned int parse_directions(const char *word)
 	return 0;
 }
 
+/* A number up to @max behind @prefix, and nothing else. */
+static bool parse_number(const char *word, const char *prefix, uint64_t max, uint64_t *out)
+{
+	const size_t skip = strlen(prefix);
+	char *end;
+
+	if (strncmp(word, prefix, skip) != 0 || word[skip] < '0' || word[skip] > '9')
+		return false;
+	errno = 0;
+	const unsigned long long v = strtoull(word + skip, &end, 10);
+	if (errno || *end || v > max)
+		return false;
+	*out = v;
+	return true;
+}
+
 static void command_set(char **rest, struct answer *a)
 {
 	const unsigned int which = parse_directions(strtok_r(NULL, " ", rest));
@@ -446,8 +462,7 @@ static void command_set(char **rest, struct answer *a)
 	for (int i = 0; i < DIRECTIONS; i++)
 		set[i] = link_.dir[i].shaper.set;
 	while ((word = strtok_r(NULL, " ", rest)) != NULL) {
-		char extra;
-		if (sscanf(word, "seed=%" SCNu64 "%c", &seed, &extra) == 1) {
+		if (parse_number(word, "seed=", UINT64_MAX, &seed)) {
 			reseed = true;
 			continue;
 		}
@@ -506,8 +521,7 @@ static void command_mode(char **rest, struct answer *a)
 	const char *const where = strtok_r(NULL, " ", rest);
 	const unsigned int which = where ? parse_directions(where) : parse_directions("both");
 	enum mode mode = 0;
-	unsigned int ms = 0;
-	char extra;
+	uint64_t ms = 0;
 
 	while (mode < MODES && (!name || strcmp(name, modes[mode].name) != 0))
 		mode++;
@@ -520,7 +534,7 @@ static void command_mode(char **rest, struct answer *a)
 	const bool off = value && !strcmp(value, "off");
 	bool valid = off || (value && !strcmp(value, "on"));
 	if (mode == MODE_HOLD_THIRD_ACK)
-		valid = off || (value && sscanf(value, "%u%c", &ms, &extra) == 1 && ms <= 60000);
+		valid = off || (value && parse_number(value, "", 60000, &ms));
 	if (!valid || !which || strtok_r(NULL, " ", rest)) {
 		say(a, "error: expected mode %s %s [up|down|both]", name,
 		    mode == MODE_HOLD_THIRD_ACK ? "off|MS (up to 60000)" : "on|off");
@@ -535,7 +549,7 @@ static void command_mode(char **rest, struct answer *a)
 	}
 	for (unsigned int i = 0; i < DIRECTIONS && mode != MODE_DOWN; i++)
 		if (which & 1u << i)
-			set_mode(&link_.dir[i], mode, !off, ms * NS_PER_MS);
+			set_mode(&link_.dir[i], mode, !off, (int64_t)ms * NS_PER_MS);
 	say(a, "ok");
 }
 

@@ -151,15 +151,14 @@ static void take(int listener)
 
 static void first_byte(int fd)
 {
-	char c;
+	char c = 0;
+	const bool got = recv(fd, &c, 1, 0) == 1;
 
-	if (recv(fd, &c, 1, 0) != 1) {
-		forget(fd);
-	} else if (c == 'd') {
+	if (got && c == 'd') {
 		watch(fd, SOURCE, EPOLLOUT);
-	} else if (c == 'u') {
+	} else if (got && c == 'u') {
 		watch(fd, SINK, EPOLLIN);
-	} else if (send(fd, &c, 1, MSG_NOSIGNAL) == 1) {
+	} else if (got && send(fd, &c, 1, MSG_NOSIGNAL) == 1) {
 		done++;
 		watch(fd, HELD, EPOLLIN);
 	} else {

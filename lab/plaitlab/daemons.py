@@ -110,7 +110,9 @@ class Plait:
             address, _, port = converter.partition("#")
             lines.append(f'converter "c{n}" {{ address = "{address}"  port = {port or 5124} }}')
         self.cpe = Daemon(lab.cpe, "plait-cpe", self._text(lines, cpe))
-        self.conv = Daemon(lab.conv, "plait-converter", self._text([], {"clients": clients, **(conv or {})}))
+        announce = [addr for addr in (lab.conv.addr4, lab.conv.addr6) if addr]
+        self.conv = Daemon(lab.conv, "plait-converter", self._text(
+            [], {"announce": announce, "clients": clients, **(conv or {})}))
         if start:
             self.conv.start()
             self.cpe.start()

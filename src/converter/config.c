@@ -16,6 +16,13 @@ static int check_cookie(cfg_t *cfg, cfg_opt_t *opt)
 	return conf_expected(cfg, opt, "off or required", v);
 }
 
+static int check_announce(cfg_t *cfg, cfg_opt_t *opt)
+{
+	if (cfg_opt_size(opt) > CONVERTER_ANNOUNCE_MAX)
+		return conf_expected(cfg, opt, "at most 4 addresses", "more");
+	return conf_check_address(cfg, opt);
+}
+
 static void take_listen(struct converter_config *c)
 {
 	const unsigned int n = cfg_size(c->cfg, "listen");
@@ -34,6 +41,7 @@ int converter_config_read(struct converter_config *c, const char *path)
 	cfg_opt_t opts[] = {
 		CFG_STR_LIST("listen", any, CFGF_NONE),
 		CFG_INT("port", 5124, CFGF_NONE),
+		CFG_STR_LIST("announce", none, CFGF_NONE),
 		CFG_STR_LIST("clients", none, CFGF_NONE),
 		CFG_STR_LIST("deny_to", none, CFGF_NONE),
 		CFG_STR_LIST("allow_to", none, CFGF_NONE),
@@ -49,12 +57,15 @@ int converter_config_read(struct converter_config *c, const char *path)
 	*c = (struct converter_config){ 0 };
 	c->cfg = conf_parse(path, opts, (struct conf_check[]){
 		{ "listen", conf_check_address }, { "port", conf_check_port },
-		{ "clients", conf_check_prefixes }, { "deny_to", conf_check_prefixes },
+		{ "announce", check_announce }, { "clients", conf_check_prefixes }, { "deny_to", conf_check_prefixes },
 		{ "allow_to", conf_check_prefixes }, { "cookie", check_cookie },
 		{ "relay_buffer", conf_check_positive }, { NULL, NULL } });
 	if (!c->cfg)
 		return -1;
 	take_listen(c);
+	c->n_announce = cfg_size(c->cfg, "announce");
+	for (unsigned int i = 0; i < c->n_announce; i++)
+		ip_parse(cfg_getnstr(c->cfg, "announce", i), &c->announce[i]);
 	c->clients = conf_prefixes(c->cfg, "clients", &c->n_clients);
 	c->deny_to = conf_prefixes(c->cfg, "deny_to", &c->n_deny_to);
 	c->allow_to = conf_prefixes(c->cfg, "allow_to", &c->n_allow_to);
@@ -70,6 +81,7 @@ void converter_config_print(const struct converter_config *c)
 {
 	conf_print_list(c->cfg, "listen");
 	printf("port = %ld\n", cfg_getint(c->cfg, "port"));
+	conf_print_list(c->cfg, "announce");
 	conf_print_list(c->cfg, "clients");
 	conf_print_list(c->cfg, "deny_to");
 	conf_print_list(c->cfg, "allow_to");

@@ -8,12 +8,15 @@
 
 #include "base/addr.h"
 
-#define CONVERTER_LISTEN_MAX 16
+#define CONVERTER_LISTEN_MAX   16
+#define CONVERTER_ANNOUNCE_MAX 4 /* one of each family, and some to spare */
 
 struct converter_config {
 	cfg_t *cfg; /* what the strings below belong to */
 	struct endpoint listen[CONVERTER_LISTEN_MAX];
 	unsigned int n_listen;
+	struct ip_addr announce[CONVERTER_ANNOUNCE_MAX]; /* for subflows of the other family */
+	unsigned int n_announce;
 	struct prefix *clients, *deny_to, *allow_to;
 	size_t n_clients, n_deny_to, n_allow_to;
 	bool cookie_required;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* plait-converter: takes MPTCP connections of clients to their servers (RFC 8803). */
+#include <linux/mptcp.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,16 +10,22 @@
 #include "converter/pipeline.h"
 #include "os/process.h"
 
-#define SUBFLOWS 8 /* of a connection, beside the first: the kernel's most */
+#define SUBFLOWS       8    /* of a connection, beside the first: the kernel's most */
+#define ANNOUNCE_FIRST 192u /* endpoint identifiers that the kernel does not give by itself */
 
 /* What the kernel needs for accepting on the SYN, and joins from all links of a client. */
-static int set_kernel(struct restore *r)
+static int set_kernel(struct restore *r, const struct converter_config *config)
 {
 	int err = restore_sysctl(r, "net.mptcp.enabled", 1);
 	if (!err)
 		err = restore_sysctl_bits(r, "net.ipv4.tcp_fastopen", 0x2); /* server side */
 	if (!err)
 		err = restore_limits(r, SUBFLOWS, 0);
+	for (unsigned int i = 0; !err && i < config->n_announce; i++) {
+		const struct nl_endpoint e = { .ip = config->announce[i], .id = (uint8_t)(ANNOUNCE_FIRST + i),
+			.flags = MPTCP_PM_ADDR_FLAG_SIGNAL };
+		err = restore_endpoint_add(r, &e);
+	}
 	if (err)
 		log_error("cannot set what MPTCP with Fast Open needs: %s", strerror(-err));
 	return err;
@@ -58,7 +65,7 @@ static int serve(const struct converter_config *config)
 	}
 	err = restore_open(&restore, config->state, nl);
 	if (!err)
-		err = set_kernel(restore);
+		err = set_kernel(restore, config);
 	if (!err)
 		err = run(config);
 	restore_undo(restore);

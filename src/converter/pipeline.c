@@ -798,10 +798,10 @@ int converter_open(struct converter *c, const struct converter_config *config)
 		c->addresses = netlink_watch();
 		err = watch(c, c->addresses, KIND_ADDRESSES);
 	}
-	if (!err)
+	if (!err) {
 		open_window(c);
-	if (!err)
 		err = open_listeners(c);
+	}
 	if (!err)
 		err = control_open(&c->control, config->control, &c->loop, KIND_CONTROL,
 			KIND_CONTROL_CLIENT, answer_control, c);

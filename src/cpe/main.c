@@ -11,7 +11,7 @@
 #include "os/process.h"
 
 /* What the kernel needs for a message in the SYN and subflows on every link. */
-static int set_kernel(struct restore *r, unsigned int wans)
+static int set_kernel(struct restore *r)
 {
 	int err = restore_sysctl(r, "net.mptcp.enabled", 1);
 	if (!err)
@@ -22,8 +22,6 @@ static int set_kernel(struct restore *r, unsigned int wans)
 		err = restore_sysctl(r, "net.mptcp.blackhole_timeout", 0);
 		err = err == -ENOENT ? 0 : err;
 	}
-	if (!err)
-		err = restore_limits(r, wans, wans);
 	if (err)
 		log_error("cannot set what MPTCP over all links needs: %s", strerror(-err));
 	return err;
@@ -65,7 +63,7 @@ static int serve(const struct cpe_config *config)
 	paths_clear(nl); /* of a run that was killed */
 	err = restore_open(&restore, config->state, nl);
 	if (!err)
-		err = set_kernel(restore, config->n_wan);
+		err = set_kernel(restore);
 	if (!err)
 		err = run(config, nl, restore);
 	paths_clear(nl);

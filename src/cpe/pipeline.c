@@ -705,7 +705,7 @@ static json_t *session_json(const struct cpe *c, const struct session *s)
 		"server", endpoint_text(&s->server, server),
 		"converter", s->converter ? s->converter->name : "",
 		"seconds", (double)mono_diff(c->loop.now, s->opened) / S_US,
-		"bytes_up", (json_int_t)(s->early + s->relay.way[RELAY_CLIENT].bytes),
+		"bytes_up", (json_int_t)s->early + (json_int_t)s->relay.way[RELAY_CLIENT].bytes,
 		"bytes_down", (json_int_t)s->relay.way[RELAY_SERVER].bytes);
 }
 

@@ -6,7 +6,7 @@
 #include "os/nft.h"
 
 #define TABLE  "table inet plait_converter_%u"
-#define WINDOW 63 /* with the largest scale, 14, less than 1 MiB */
+#define WINDOW 63u /* with the largest scale, 14, less than 1 MiB */
 
 int window_open(uint16_t port)
 {

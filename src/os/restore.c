@@ -156,28 +156,34 @@ static void undo_sysctl(const char *key, long was, long is)
 
 /* ---- MPTCP ---- */
 
+static uint32_t at_least(uint32_t a, uint32_t b)
+{
+	return a > b ? a : b;
+}
+
 int restore_limits(struct restore *r, uint32_t subflows, uint32_t add_addrs)
 {
-	uint32_t was_subflows, was_add_addrs;
-	int err = netlink_limits(r->nl, &was_subflows, &was_add_addrs);
-
+	uint32_t now_subflows, now_add_addrs;
+	int err = netlink_limits(r->nl, &now_subflows, &now_add_addrs);
 	if (err)
 		return err;
-	if (subflows <= was_subflows && add_addrs <= was_add_addrs)
-		return 0;
-	subflows = subflows > was_subflows ? subflows : was_subflows;
-	add_addrs = add_addrs > was_add_addrs ? add_addrs : was_add_addrs;
 
+	json_int_t was[2] = { now_subflows, now_add_addrs };
 	json_t *const l = member(r, "limits");
-	if (!json_object_get(l, "was"))
-		json_object_set_new(l, "was", json_pack("[i, i]", (int)was_subflows, (int)was_add_addrs));
+	json_unpack(l, "{s:[I, I]}", "was", &was[0], &was[1]);
+	subflows = at_least(subflows, (uint32_t)was[0]);
+	add_addrs = at_least(add_addrs, (uint32_t)was[1]);
+	if (subflows == now_subflows && add_addrs == now_add_addrs)
+		return 0;
+
+	json_object_set_new(l, "was", json_pack("[I, I]", was[0], was[1]));
 	json_object_set_new(l, "is", json_pack("[i, i]", (int)subflows, (int)add_addrs));
 	err = save(r);
 	if (!err)
 		err = netlink_set_limits(r->nl, subflows, add_addrs);
 	if (!err)
 		log_info("MPTCP limits: subflows %u -> %u, accepted addresses %u -> %u, until the end",
-			was_subflows, subflows, was_add_addrs, add_addrs);
+			now_subflows, subflows, now_add_addrs, add_addrs);
 	return err;
 }
 

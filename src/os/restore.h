@@ -22,7 +22,8 @@ int restore_open(struct restore **out, const char *path, struct netlink *nl);
 int restore_sysctl(struct restore *r, const char *key, long value);
 /* As restore_sysctl(), with @bits set in addition to those that are. */
 int restore_sysctl_bits(struct restore *r, const char *key, long bits);
-/* Raise the limits of MPTCP's path manager to at least these. Returns 0 or -errno. */
+/* Set the limits of MPTCP's path manager to these, but not below what they were before the first
+ * call. Returns 0 or -errno. */
 int restore_limits(struct restore *r, uint32_t subflows, uint32_t add_addrs);
 /* Add an MPTCP endpoint, or remove one that was added here. Returns 0 or -errno. */
 int restore_endpoint_add(struct restore *r, const struct nl_endpoint *e);

@@ -133,8 +133,13 @@ static int start_connect(int fd, int family, const struct endpoint *to, const vo
 int sock_connect_fastopen(
 	const struct endpoint *to, const struct ip_addr *from, const void *msg, size_t len)
 {
-	const int family = family_of(&to->ip);
-	const int fd = open_tcp(family, IPPROTO_MPTCP);
+	/* An IPv6 socket takes subflows of both families, an IPv4 one of its own alone. */
+	int family = AF_INET6;
+	int fd = open_tcp(family, IPPROTO_MPTCP);
+	if (fd == -EAFNOSUPPORT) {
+		family = AF_INET;
+		fd = open_tcp(family, IPPROTO_MPTCP);
+	}
 	if (fd < 0)
 		return fd;
 

@@ -16,7 +16,7 @@
 #define LINKS_MAX  256
 #define ADDRS_MAX  512
 #define ROUTES_MAX 4096 /* of the main table; a router that holds more has no use for plait's WANs */
-#define OURS_MAX   (PATHS_MAX * 16)
+#define OURS_MAX   2048 /* rules and routes of plait's own, of all links */
 
 struct picture {
 	struct nl_link link[LINKS_MAX];
@@ -128,23 +128,53 @@ static void plan_route(struct plan *plan, struct nl_route route, uint32_t table)
 	plan->route[plan->routes++] = route;
 }
 
-static void plan_endpoint(struct plan *plan, const struct wan *w, const struct ip_addr *ip)
+/* A link with addresses of one family may be joined to a connection that began with the other one,
+ * once the converter announces an address of it: that takes the fullmesh flag. Links that have
+ * both families join in the first one's, and not twice. */
+static void plan_endpoint(
+	struct plan *plan, const struct wan *w, const struct ip_addr *ip, bool one_family)
 {
 	if (plan->endpoints == PATHS_MAX)
 		return;
 	plan->endpoint[plan->endpoints++] = (struct nl_endpoint){
 		.ip = *ip, .ifindex = (int32_t)w->ifindex,
-		.flags = MPTCP_PM_ADDR_FLAG_SUBFLOW | (w->backup ? MPTCP_PM_ADDR_FLAG_BACKUP : 0),
+		.flags = MPTCP_PM_ADDR_FLAG_SUBFLOW | (w->backup ? MPTCP_PM_ADDR_FLAG_BACKUP : 0) |
+			 (one_family ? MPTCP_PM_ADDR_FLAG_FULLMESH : 0),
 	};
 }
 
-static void plan_wan(struct plan *plan, struct wan *w, uint32_t table, const struct picture *now)
+static bool link_local(const struct ip_addr *ip)
+{
+	return ip->b[0] == 0xfe && (ip->b[1] & 0xc0) == 0x80;
+}
+
+/* LAN hosts speak to a WAN's address as well: what the main table reaches by other interfaces than
+ * the WANs is reached by them from everywhere. */
+static void plan_inside(struct plan *plan, const struct paths *p, uint32_t table, const struct picture *now)
+{
+	for (int i = 0; i < now->routes; i++) {
+		struct nl_route route = now->route[i];
+		bool outside = route.table != RT_TABLE_MAIN || !route.to_bits || link_local(&route.to);
+
+		for (unsigned int k = 0; k < p->n; k++)
+			outside = outside || route.ifindex == p->wan[k].ifindex;
+		route.metric = 0;
+		if (!outside)
+			plan_route(plan, route, table);
+	}
+}
+
+static void see_wan(struct wan *w, const struct picture *now)
 {
 	const struct nl_link *const link = find_link(now, w->ifname);
 
 	w->ifindex = link ? link->ifindex : 0;
 	w->running = link && link->running;
 	w->has[FAMILY_4] = w->has[FAMILY_6] = false;
+}
+
+static void plan_wan(struct plan *plan, struct wan *w, uint32_t table, const struct picture *now)
+{
 	if (!w->running)
 		return;
 
@@ -167,7 +197,10 @@ static void plan_wan(struct plan *plan, struct wan *w, uint32_t table, const str
 		w->addr[f] = a->ip;
 		plan_route(plan, (struct nl_route){ .family = family, .ifindex = w->ifindex,
 					 .has_via = route->has_via, .via = route->via }, table);
-		plan_endpoint(plan, w, &a->ip);
+	}
+	for (int f = 0; f < 2; f++) {
+		if (w->has[f])
+			plan_endpoint(plan, w, &w->addr[f], !w->has[!f]);
 	}
 }
 
@@ -243,8 +276,9 @@ static uint8_t free_id(const struct picture *now, const struct plan *plan)
 
 static bool endpoint_equal_ours(const struct nl_endpoint *a, const struct nl_endpoint *b)
 {
+	const uint32_t flags = MPTCP_PM_ADDR_FLAG_BACKUP | MPTCP_PM_ADDR_FLAG_FULLMESH;
 	return ip_equal(&a->ip, &b->ip) && a->ifindex == b->ifindex &&
-	       (a->flags & MPTCP_PM_ADDR_FLAG_BACKUP) == (b->flags & MPTCP_PM_ADDR_FLAG_BACKUP);
+	       (a->flags & flags) == (b->flags & flags);
 }
 
 static void apply_endpoints(struct paths *p, struct plan *plan, const struct picture *now, int *err)
@@ -270,13 +304,24 @@ static void apply_endpoints(struct paths *p, struct plan *plan, const struct pic
 	}
 }
 
+/* A subflow on each link; and as many addresses of the converter, where a link has one family alone
+ * and may need them. Else they would only double subflows. */
+static int apply_limits(const struct paths *p)
+{
+	bool one_family = false;
+
+	for (unsigned int i = 0; i < p->n; i++)
+		one_family = one_family || p->wan[i].has[FAMILY_4] != p->wan[i].has[FAMILY_6];
+	return restore_limits(p->restore, p->n, one_family ? p->n : 0);
+}
+
 /* ---- the stage ---- */
 
 static void say_changes(const struct wan *was, const struct wan *is)
 {
 	char v4[ENDPOINT_TEXT] = "no IPv4", v6[ENDPOINT_TEXT] = "no IPv6";
 
-	if (was->ifindex == is->ifindex && was->running == is->running &&
+	if (was->seen && was->ifindex == is->ifindex && was->running == is->running &&
 		!memcmp(was->has, is->has, sizeof(was->has)) &&
 		(!is->has[0] || ip_equal(&was->addr[0], &is->addr[0])) &&
 		(!is->has[1] || ip_equal(&was->addr[1], &is->addr[1])))
@@ -302,14 +347,21 @@ int paths_sync(struct paths *p)
 	if (!err)
 		err = look(p->nl, now);
 	if (!err) {
+		struct wan was[PATHS_MAX];
+		memcpy(was, p->wan, sizeof(was));
+		for (unsigned int i = 0; i < p->n; i++)
+			see_wan(&p->wan[i], now);
 		for (unsigned int i = 0; i < p->n; i++) {
-			const struct wan was = p->wan[i];
 			plan_wan(plan, &p->wan[i], TABLE + i, now);
-			say_changes(&was, &p->wan[i]);
+			if (p->wan[i].has[FAMILY_4] || p->wan[i].has[FAMILY_6])
+				plan_inside(plan, p, TABLE + i, now);
+			say_changes(&was[i], &p->wan[i]);
+			p->wan[i].seen = true;
 		}
 		apply_routes(p->nl, plan, now, &err);
 		apply_rules(p->nl, plan, now, &err);
 		apply_endpoints(p, plan, now, &err);
+		note(&err, apply_limits(p), "cannot set the limits of MPTCP's path manager");
 	}
 	free(now);
 	free(plan);

@@ -30,6 +30,7 @@ struct wan {
 	bool backup;
 
 	/* As last seen. */
+	bool seen;        /* at all: the first look is told whatever it finds */
 	uint32_t ifindex; /* 0: no such interface */
 	bool running;
 	bool has[2];             /* by enum family_index: address and default route are there */

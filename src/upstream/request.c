@@ -6,14 +6,17 @@
 
 #include "base/cursor.h"
 
-#define DEFAULT_DELAY 30 /* seconds, RFC 8803 6.2.8 */
+#define DEFAULT_DELAY 30    /* seconds, RFC 8803 6.2.8 */
+#define DEFAULT_PATIENCE 50 /* 10 ms; what a converter takes for "not known" */
 
 int request_make(struct request *r, const struct endpoint *server, uint64_t nonce, uint8_t patience,
 	struct span cookie)
 {
+	/* Never 0, which an answer has: so a peer that repeats whatever it gets is told apart. */
 	const struct convert_msg m = {
 		.has_connect = true, .server = *server,
-		.has_echo = true, .echo = { .patience = patience, .nonce = nonce },
+		.has_echo = true,
+		.echo = { .patience = patience ? patience : DEFAULT_PATIENCE, .nonce = nonce },
 		.has_cookie = cookie.len > 0, .cookie = cookie,
 	};
 
@@ -59,7 +62,7 @@ enum answer request_judge(const struct request *r, const struct convert_msg *m)
 		return ANSWER_WRONG;
 	if (m->has_error)
 		return judge_error(m);
-	if (!m->has_echo || !m->has_connect || !same(m->connect_raw, r->connect))
+	if (!m->has_echo || m->echo.patience || !m->has_connect || !same(m->connect_raw, r->connect))
 		return ANSWER_WRONG;
 	return m->echo.flags & CONVERT_ECHO_PENDING ? ANSWER_PENDING : ANSWER_ACCEPTED;
 }

@@ -10,7 +10,7 @@ from plaitlab.daemons import Plait
 FAMILIES = ["4", "6"]
 
 
-@pytest.fixture(scope="module", params=[("4", "4"), ("6", "6"), ("4", "6")], ids="-".join)
+@pytest.fixture(scope="module", params=[("4", "4"), ("6", "6"), ("4", "6"), ("6", "4")], ids="-".join)
 def wans(request):
     """A lab whose two WANs have these families, with both daemons."""
     links = [Link(name, rate=100, delay=10, families=families)
@@ -44,19 +44,35 @@ def test_bulk(wans, family):
     assert plait.cpe.counter("tcp_fallback") == 0
 
 
+def test_both_links_carry_one_connection(wans):
+    """Whatever their families are: a subflow on each, and no more than one."""
+    lab, plait = wans
+    links = [lab.link[wan.name] for wan in lab.wan]
+    before = [link.stats()["down"]["bytes"] for link in links]
+    with Server(lab.server, lambda conn: send(conn, 16 << 20)) as server, \
+            lab.capture("cpe", filter="tcp port 5124") as cap, \
+            connect(lab.host, lab.server.addr4, server.port) as client:
+        assert receive(client) == server.result()
+    carried = [link.stats()["down"]["bytes"] - was for link, was in zip(links, before)]
+    assert min(carried) > 1 << 20, carried
+    joins = cap.tshark(["tcp.stream"], "tcp.options.mptcp.subtype == 1 && tcp.flags == 0x002")
+    assert len(joins) == 1
+
+
 def test_converter_has_both_families(wans):
     """Over the WAN of the other family, too, by a second address of the converter."""
     lab, plait = wans
     if {wan.families for wan in lab.wan} != {"4", "6"}:
         return
+    wan = next(wan for wan in lab.wan if wan.families == "6")
     plait.cpe.stop()
     other = Plait(lab, start=False, converters=[lab.conv.addr6])
     other.cpe.start()
     try:
-        with Server(lab.server, upper) as server, lab.capture("net", "lte", "tcp") as cap:
+        with Server(lab.server, upper) as server, lab.capture("net", wan.name, "tcp") as cap:
             assert ask(lab.host, lab.server.addr4, server.port) == b"HELLO"
         assert cap.tshark(["ipv6.src"], "tcp.flags.syn == 1 && tcp.flags.ack == 0") == \
-            [{"ipv6.src": lab.wan[1].cpe_addr6}]
+            [{"ipv6.src": wan.cpe_addr6}]
     finally:
         assert other.cpe.stop() == 0
         plait.cpe.start()

@@ -352,6 +352,7 @@ def test_delayed_third_ack(lab, plait, proto, kind):
 
 def test_cookie(lab, plait, server):
     """6.2.7: Missing Cookie brings one; with it a client is served; a wrong one is refused."""
+    plait.conv.stop()
     conv = Plait(lab, start=False, conv={"cookie": "required", "port": 5125}).conv.start()
     try:
         def ask(*tlvs):
@@ -374,3 +375,4 @@ def test_cookie(lab, plait, server):
         assert conv.counter("no_cookie") == 1
     finally:
         assert conv.stop() == 0
+        plait.conv.start()

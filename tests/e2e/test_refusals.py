@@ -17,9 +17,9 @@ def nothing_left(plait):
 
 
 def is_refused(ns, address, port, timeout=60):
-    """Whether the connection is reset. Its connect() succeeds: the CPE answers it before it knows."""
-    with connect(ns, address, port, timeout=timeout) as client:
-        with pytest.raises(ConnectionResetError):
+    """Whether the connection is reset. The CPE answers its SYN before it knows."""
+    with pytest.raises(ConnectionResetError):
+        with connect(ns, address, port, timeout=timeout) as client:
             exactly(client, 1)
     return True
 

@@ -126,7 +126,7 @@ static void test_what_is_printed_is_read_again(void **state)
 				  "bypass = {\"port 22\"}\n"), 0);
 	capture_start(&c, STDOUT_FILENO);
 	cpe_config_print(&cpe);
-	strcpy(first, capture_end(&c));
+	snprintf(first, sizeof(first), "%s", capture_end(&c));
 	cpe_config_done(&cpe);
 	assert_int_equal(read_cpe(first), 0);
 	capture_start(&c, STDOUT_FILENO);
@@ -137,7 +137,7 @@ static void test_what_is_printed_is_read_again(void **state)
 	assert_int_equal(read_converter("clients = {\"198.51.100.0/24\"}\ncookie = required\n"), 0);
 	capture_start(&c, STDOUT_FILENO);
 	converter_config_print(&converter);
-	strcpy(first, capture_end(&c));
+	snprintf(first, sizeof(first), "%s", capture_end(&c));
 	converter_config_done(&converter);
 	assert_int_equal(read_converter(first), 0);
 	capture_start(&c, STDOUT_FILENO);

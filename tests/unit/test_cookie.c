@@ -75,7 +75,7 @@ static void test_old_keys_die_in_silence(void **state)
 
 	cookie_init(&k, at(0));
 	cookie_make(&k, &alice, at(0), cookie);
-	assert_false(cookie_valid(&k, &alice, at(5 * 3600), cookie, COOKIE_LEN));
+	assert_false(cookie_valid(&k, &alice, at(5 * 3600LL), cookie, COOKIE_LEN));
 }
 
 static void test_another_converter_has_other_keys(void **state)

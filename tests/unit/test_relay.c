@@ -18,7 +18,7 @@
 
 #define BUFFER  (256u << 10)
 #define PATIENT 20000 /* ms until a test gives up; each goes on as soon as it can */
-#define MIB     (1u << 20)
+#define MIB     ((uint64_t)1 << 20)
 
 static struct relay_pool *pool;
 static int ended_fd;
@@ -214,13 +214,13 @@ static void transfer(struct way *up, struct way *down)
 
 	while (up->got < up->total || down->got < down->total) {
 		struct pollfd p[4];
-		for (int i = 0; i < 2; i++) {
+		for (size_t i = 0; i < 2; i++) {
 			const struct way *const w = ways[i];
 			p[2 * i] = (struct pollfd){ .fd = w->sent < w->total ? w->from : -1, .events = POLLOUT };
 			p[2 * i + 1] = (struct pollfd){ .fd = w->got < w->total ? w->to : -1, .events = POLLIN };
 		}
 		assert_true(poll(p, 4, PATIENT) > 0);
-		for (int i = 0; i < 2; i++) {
+		for (size_t i = 0; i < 2; i++) {
 			if (p[2 * i].revents)
 				way_send(ways[i]);
 			if (p[2 * i + 1].revents)

@@ -13,12 +13,13 @@
 #define KEY  "kernel.pid_max"
 #define NONE "net.plait.none"
 
-static char directory[] = "/tmp/plait-restore-XXXXXX";
+#define TEMPLATE "/tmp/plait-restore-XXXXXX"
+static char directory[sizeof(TEMPLATE)];
 static char path[sizeof(directory) + 32];
 
 static int set_up(void **state)
 {
-	strcpy(directory + strlen(directory) - 6, "XXXXXX");
+	snprintf(directory, sizeof(directory), TEMPLATE);
 	if (!mkdtemp(directory))
 		return -1;
 	snprintf(path, sizeof(path), "%s/state", directory);

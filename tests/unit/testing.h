@@ -31,9 +31,9 @@ static inline struct bytes bytes_copy(const void *p, size_t len)
 static inline uint8_t hex_digit(char c)
 {
 	static const char digits[] = "0123456789abcdef";
-	const char *const at = strchr(digits, c);
-	assert_non_null(at);
-	return (uint8_t)(at - digits);
+	const char *const found = strchr(digits, c);
+	assert_non_null(found);
+	return (uint8_t)(found - digits);
 }
 
 /* Bytes from "0a05 01bb", blanks where one likes them between bytes. */

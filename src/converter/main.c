@@ -10,8 +10,7 @@
 #include "converter/pipeline.h"
 #include "os/process.h"
 
-#define SUBFLOWS       8    /* of a connection, beside the first: the kernel's most */
-#define ANNOUNCE_FIRST 192u /* endpoint identifiers that the kernel does not give by itself */
+#define SUBFLOWS 8 /* of a connection, beside the first: the kernel's most */
 
 /* What the kernel needs for accepting on the SYN, and joins from all links of a client. */
 static int set_kernel(struct restore *r, const struct converter_config *config)
@@ -22,8 +21,7 @@ static int set_kernel(struct restore *r, const struct converter_config *config)
 	if (!err)
 		err = restore_limits(r, SUBFLOWS, 0);
 	for (unsigned int i = 0; !err && i < config->n_announce; i++) {
-		const struct nl_endpoint e = { .ip = config->announce[i], .id = (uint8_t)(ANNOUNCE_FIRST + i),
-			.flags = MPTCP_PM_ADDR_FLAG_SIGNAL };
+		const struct nl_endpoint e = { .ip = config->announce[i], .flags = MPTCP_PM_ADDR_FLAG_SIGNAL };
 		err = restore_endpoint_add(r, &e);
 	}
 	if (err)

@@ -629,7 +629,7 @@ static void on_event(void *ctx, struct loop_tag t, uint32_t events)
 		policy_read_own(&c->policy);
 		break;
 	case KIND_SIGNALS:
-		c->loop.stop = true;
+		c->loop.stop = process_told_to_end(c->signals);
 		break;
 	case KIND_CONTROL:
 		control_on_listener(c->control);

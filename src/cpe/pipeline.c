@@ -36,8 +36,10 @@
 #define SESSIONS_MAX RELAY_MAX
 #define ACCEPT_BATCH 64 /* accepted in one turn, so that others are not starved */
 
-/* The kernel repeats an unanswered SYN after 1 s and 3 s: a link that loses one packet is no reason
- * to give a converter up. */
+/* The kernel repeats an unanswered SYN after 1 s, without its data, which would cost the connection
+ * its MPTCP. So a new connection, on another link if there is one, is begun just before that. The
+ * last attempt gets the time of the kernel's own repetitions, at 1 s and 3 s. */
+#define ATTEMPT_TIME   (900 * MS_US)
 #define HANDSHAKE_TIME (3500 * MS_US)
 /* From the handshake to the answer. A converter says PENDING when its patience, at most 1 s, is over. */
 #define ANSWER_TIME    (5 * S_US)
@@ -69,7 +71,9 @@ struct handshake {
 	struct message in;
 	uint32_t tried; /* converters, by steer_bit() */
 	size_t early;   /* bytes of the LAN host sent upstream, still in its socket */
-	bool cookie_retried;
+	struct wan *wan; /* where this attempt began; NULL: the routing table's choice */
+	unsigned int attempts; /* handshakes with this converter that nobody answered */
+	unsigned int asked_again; /* with another cookie */
 	mono_t started; /* of this attempt */
 };
 
@@ -164,8 +168,18 @@ static int open_upstream(struct cpe *c, struct session *s)
 		return err;
 	s->hs->in.have = 0;
 	s->hs->started = c->loop.now;
+	s->hs->wan = paths_first(&c->paths, &v->at.ip, c->loop.now);
 	v->connections++;
-	return sock_connect_fastopen(&v->at, paths_source(&c->paths, &v->at.ip), r->bytes, r->len);
+	return sock_connect_fastopen(&v->at, paths_address(s->hs->wan, &v->at.ip), r->bytes, r->len);
+}
+
+/* Whether the attempt that begins is the last one with its converter: every link is tried once, and
+ * a single one twice. */
+static bool last_attempt(const struct cpe *c, const struct session *s)
+{
+	const unsigned int links = paths_count(&c->paths, &s->converter->at.ip);
+
+	return s->hs->attempts + 1 >= (links > 1 ? links : 2);
 }
 
 static void connect_converter(struct cpe *c, struct session *s)
@@ -180,7 +194,7 @@ static void connect_converter(struct cpe *c, struct session *s)
 		apply(c, s, CLIENT_CONVERTER_FAILED);
 		return;
 	}
-	set_deadline(c, s, HANDSHAKE_TIME);
+	set_deadline(c, s, last_attempt(c, s) ? HANDSHAKE_TIME : ATTEMPT_TIME);
 }
 
 static void connect_direct(struct cpe *c, struct session *s)
@@ -242,6 +256,18 @@ static void failed(struct cpe *c, struct session *s, const char *why, int64_t us
 	apply(c, s, CLIENT_CONVERTER_FAILED);
 }
 
+/* Ask the same converter once more, with what was learnt. A session does so twice at most: a cookie
+ * that is too old, then none, then a new one. */
+static bool ask_again(struct cpe *c, struct session *s)
+{
+	if (s->hs->asked_again == 2)
+		return false;
+	s->hs->asked_again++;
+	s->hs->tried &= ~steer_bit(&c->steer, s->converter);
+	apply(c, s, CLIENT_CONVERTER_FAILED); /* which steers anew */
+	return true;
+}
+
 static void take_cookie(struct cpe *c, struct session *s, const struct convert_msg *m)
 {
 	struct converter *const v = s->converter;
@@ -249,13 +275,19 @@ static void take_cookie(struct cpe *c, struct session *s, const struct convert_m
 	/* The first byte of Value is zero, the cookie follows (RFC 8803 6.2.8). */
 	v->cookie_len = m->error_value.len - 1;
 	memcpy(v->cookie, m->error_value.p + 1, v->cookie_len);
-	if (s->hs->cookie_retried) {
+	if (!ask_again(c, s))
 		failed(c, s, "it refuses the cookie that it gave", steer_wrong(&c->steer, v, c->loop.now));
-		return;
-	}
-	s->hs->cookie_retried = true;
-	s->hs->tried &= ~steer_bit(&c->steer, v);
-	apply(c, s, CLIENT_CONVERTER_FAILED); /* which steers again: to it, with the cookie */
+}
+
+static void on_unauthorized(struct cpe *c, struct session *s, const struct convert_msg *m)
+{
+	struct converter *const v = s->converter;
+	const bool had_cookie = v->cookie_len > 0;
+
+	c->counters.unauthorized++;
+	v->cookie_len = 0; /* an old one is refused like this (RFC 8803 6.2.7) */
+	if (!had_cookie || !ask_again(c, s))
+		failed(c, s, convert_error_name(m->error), steer_unauthorized(v, c->loop.now));
 }
 
 static void on_answer(struct cpe *c, struct session *s, const struct convert_msg *m)
@@ -284,8 +316,7 @@ static void on_answer(struct cpe *c, struct session *s, const struct convert_msg
 		failed(c, s, convert_error_name(m->error), steer_busy(v, request_delay(m), c->loop.now));
 		break;
 	case ANSWER_UNAUTHORIZED:
-		c->counters.unauthorized++;
-		failed(c, s, convert_error_name(m->error), steer_unauthorized(v, c->loop.now));
+		on_unauthorized(c, s, m);
 		break;
 	case ANSWER_COOKIE:
 		take_cookie(c, s, m);
@@ -332,9 +363,30 @@ static void on_connected(struct cpe *c, struct session *s)
 {
 	if (s->state == CLIENT_CONVERTING) {
 		s->converter->rtt = mono_diff(c->loop.now, s->hs->started);
+		if (s->hs->wan)
+			paths_answered(s->hs->wan);
 		set_deadline(c, s, ANSWER_TIME);
 	}
 	apply(c, s, CLIENT_CONNECTED);
+}
+
+/* Nobody answered the SYN: the link may be dead, whatever its carrier says. */
+static void on_silence(struct cpe *c, struct session *s)
+{
+	struct wan *const w = s->hs->wan;
+
+	if (w && paths_count(&c->paths, &s->converter->at.ip) > 1)
+		log_peer(LOG_WARNING, "wan \"%s\": no answer to a SYN: connections begin on others for %lld s",
+			w->name, (long long)((paths_silent(w, c->loop.now) + S_US - 1) / S_US));
+	if (last_attempt(c, s)) {
+		s->hs->attempts = 0;
+		c->counters.converter_unreachable++;
+		failed(c, s, "no answer to our SYN", steer_unreachable(s->converter, c->loop.now));
+		return;
+	}
+	s->hs->attempts++;
+	s->hs->tried &= ~steer_bit(&c->steer, s->converter);
+	apply(c, s, CLIENT_CONVERTER_FAILED); /* which steers anew: to it, on another link */
 }
 
 static void on_connect_failed(struct cpe *c, struct session *s, const char *why)
@@ -530,8 +582,10 @@ static void on_deadline(struct cpe *c, struct session *s)
 		return; /* relayed, or a later deadline was set */
 	switch (s->state) {
 	case CLIENT_CONVERTING:
+		on_silence(c, s);
+		break;
 	case CLIENT_DIRECT:
-		on_connect_failed(c, s, "no answer to our SYN");
+		apply(c, s, CLIENT_FAILED);
 		break;
 	case CLIENT_ANSWERING:
 	case CLIENT_PENDING:
@@ -578,7 +632,8 @@ static void start_probe(struct cpe *c, uint32_t i)
 	v->probing = true;
 	c->probe[i] = p;
 	p->deadline = mono_add(c->loop.now, HANDSHAKE_TIME);
-	p->fd = sock_connect_fastopen(&v->at, paths_source(&c->paths, &v->at.ip), msg, len);
+	const struct wan *const w = paths_first(&c->paths, &v->at.ip, c->loop.now);
+	p->fd = sock_connect_fastopen(&v->at, paths_address(w, &v->at.ip), msg, len);
 	if (p->fd < 0 || loop_add(&c->loop, p->fd, EPOLLIN | EPOLLRDHUP, tag_slot(KIND_PROBE, i)) < 0)
 		end_probe(c, i, false);
 }
@@ -648,7 +703,7 @@ static void on_event(void *ctx, struct loop_tag t, uint32_t events)
 		on_links_changed(c);
 		break;
 	case KIND_SIGNALS:
-		c->loop.stop = true;
+		c->loop.stop = process_told_to_end(c->signals);
 		break;
 	case KIND_CONTROL:
 		control_on_listener(c->control);
@@ -729,9 +784,9 @@ static json_t *wan_json(const struct wan *w)
 		ip_text(&w->addr[FAMILY_4], v4);
 	if (w->has[FAMILY_6])
 		ip_text(&w->addr[FAMILY_6], v6);
-	return json_pack("{s:s, s:s, s:s, s:b, s:s, s:s}", "name", w->name, "interface", w->ifname,
-		"mode", w->backup ? "backup" : "aggregate", "running", (int)w->running, "ipv4", v4,
-		"ipv6", v6);
+	return json_pack("{s:s, s:s, s:s, s:b, s:i, s:s, s:s}", "name", w->name, "interface", w->ifname,
+		"mode", w->backup ? "backup" : "aggregate", "running", (int)w->running, "silences",
+		(int)w->silences, "ipv4", v4, "ipv6", v6);
 }
 
 static json_t *answer_control(void *ctx, const char *command)

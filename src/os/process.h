@@ -14,9 +14,11 @@ int process_check_mptcp(void);
 /* Raise the limit of open files as far as allowed: a relayed connection holds two. Warns when fewer
  * than @sessions connections fit. */
 void process_raise_files(unsigned int sessions);
-/* SIGINT and SIGTERM become readable at the returned fd; SIGPIPE is ignored. Threads that are
+/* SIGINT, SIGTERM and SIGHUP become readable at the returned fd; SIGPIPE is ignored. Threads that are
  * started later have them blocked as well. Returns -errno on failure. */
 int process_signals(void);
+/* Take the signals that wait at @fd. Returns whether the process is to end. */
+bool process_told_to_end(int fd);
 /* Keep the capabilities that the daemon needs while it runs (CAP_NET_ADMIN, CAP_NET_RAW,
  * CAP_NET_BIND_SERVICE, CAP_DAC_OVERRIDE for its own files), drop all others for good, and gain no
  * new ones. Returns 0 or -errno. */

@@ -206,13 +206,40 @@ static void undo_limits(struct restore *r)
 			subflows, (int)was[0], add_addrs, (int)was[1]);
 }
 
+/* The kernel counts identifiers from 1; from here on there are hardly any in use. */
+#define ENDPOINT_ID_FIRST 192u
+#define ENDPOINTS_MAX     64
+
 int restore_endpoint_add(struct restore *r, const struct nl_endpoint *e)
 {
+	struct nl_endpoint there[ENDPOINTS_MAX], new = *e;
+	bool used[256] = { false };
 	char text[ENDPOINT_TEXT];
 
-	json_object_set_new(member(r, "endpoints"), ip_text(&e->ip, text), json_integer(e->id));
+	const int n = netlink_endpoints(r->nl, there, ENDPOINTS_MAX);
+	if (n < 0)
+		return n;
+	for (int i = 0; i < n; i++) {
+		if (ip_equal(&there[i].ip, &e->ip))
+			return 0;
+		used[there[i].id] = true;
+	}
+	unsigned int id = ENDPOINT_ID_FIRST;
+	while (id < 255 && used[id])
+		id++;
+	new.id = (uint8_t)id;
+	json_object_set_new(member(r, "endpoints"), ip_text(&e->ip, text), json_integer(new.id));
 	const int err = save(r);
-	return err ? err : netlink_endpoint(r->nl, true, e);
+	return err ? err : netlink_endpoint(r->nl, true, &new);
+}
+
+bool restore_endpoint_ours(const struct restore *r, const struct nl_endpoint *e)
+{
+	char text[ENDPOINT_TEXT];
+	const json_t *const id =
+		json_object_get(json_object_get(r->doc, "endpoints"), ip_text(&e->ip, text));
+
+	return id && json_integer_value(id) == e->id;
 }
 
 int restore_endpoint_del(struct restore *r, const struct nl_endpoint *e)

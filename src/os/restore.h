@@ -25,8 +25,11 @@ int restore_sysctl_bits(struct restore *r, const char *key, long bits);
 /* Set the limits of MPTCP's path manager to these, but not below what they were before the first
  * call. Returns 0 or -errno. */
 int restore_limits(struct restore *r, uint32_t subflows, uint32_t add_addrs);
-/* Add an MPTCP endpoint, or remove one that was added here. Returns 0 or -errno. */
+/* Add an MPTCP endpoint, under an identifier that is free; one with this address that somebody else
+ * added serves as well. Returns 0 or -errno. */
 int restore_endpoint_add(struct restore *r, const struct nl_endpoint *e);
+/* Whether @e was added here; and to remove such a one. Returns 0 or -errno. */
+bool restore_endpoint_ours(const struct restore *r, const struct nl_endpoint *e);
 int restore_endpoint_del(struct restore *r, const struct nl_endpoint *e);
 
 /* Put all back, remove the file, free @r. */

@@ -282,10 +282,15 @@ void sock_keepalive(int fd, int idle)
 	set_int(fd, IPPROTO_TCP, TCP_KEEPCNT, 5);
 }
 
-void sock_reset(int fd)
+void sock_close_by_reset(int fd, bool reset)
 {
-	const struct linger at_once = { .l_onoff = 1, .l_linger = 0 };
+	const struct linger at_once = { .l_onoff = reset, .l_linger = 0 };
 
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+}
+
+void sock_reset(int fd)
+{
+	sock_close_by_reset(fd, true);
 	close(fd);
 }

@@ -51,6 +51,8 @@ size_t sock_syn_options(int fd, uint8_t *buf, size_t size);
 
 /* Probe for a peer that vanished: after @idle seconds without traffic, then every minute. */
 void sock_keepalive(int fd, int idle);
+/* Whether a close, also that of a killed process, is a RST and not a FIN. */
+void sock_close_by_reset(int fd, bool reset);
 /* Close with a RST (MPTCP: MP_FASTCLOSE), dropping what is queued. */
 void sock_reset(int fd);
 

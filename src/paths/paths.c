@@ -251,57 +251,26 @@ static void apply_routes(struct netlink *nl, const struct plan *plan, const stru
 	}
 }
 
-/* Our endpoints are those with an identifier from the top of the range, which the kernel, counting
- * from 1, never gives by itself. */
-#define ENDPOINT_ID_FIRST 192u
-
-static bool endpoint_ours(const struct nl_endpoint *e)
-{
-	return e->id >= ENDPOINT_ID_FIRST;
-}
-
-static uint8_t free_id(const struct picture *now, const struct plan *plan)
-{
-	for (unsigned int id = ENDPOINT_ID_FIRST; id < 255; id++) {
-		bool used = false;
-		for (int i = 0; !used && i < now->endpoints; i++)
-			used = now->endpoint[i].id == id;
-		for (int k = 0; !used && k < plan->endpoints; k++)
-			used = plan->endpoint[k].id == id;
-		if (!used)
-			return (uint8_t)id;
-	}
-	return 0;
-}
-
-static bool endpoint_equal_ours(const struct nl_endpoint *a, const struct nl_endpoint *b)
+static bool endpoint_same(const struct nl_endpoint *a, const struct nl_endpoint *b)
 {
 	const uint32_t flags = MPTCP_PM_ADDR_FLAG_BACKUP | MPTCP_PM_ADDR_FLAG_FULLMESH;
 	return ip_equal(&a->ip, &b->ip) && a->ifindex == b->ifindex &&
 	       (a->flags & flags) == (b->flags & flags);
 }
 
-static void apply_endpoints(struct paths *p, struct plan *plan, const struct picture *now, int *err)
+static void apply_endpoints(
+	struct paths *p, const struct plan *plan, const struct picture *now, int *err)
 {
 	for (int i = 0; i < now->endpoints; i++) {
 		const struct nl_endpoint *const e = &now->endpoint[i];
-		bool wanted = !endpoint_ours(e);
+		bool wanted = !restore_endpoint_ours(p->restore, e);
 		for (int k = 0; !wanted && k < plan->endpoints; k++)
-			wanted = endpoint_equal_ours(e, &plan->endpoint[k]);
+			wanted = endpoint_same(e, &plan->endpoint[k]);
 		if (!wanted)
 			note(err, restore_endpoint_del(p->restore, e), "cannot remove an MPTCP endpoint");
 	}
-	for (int k = 0; k < plan->endpoints; k++) {
-		struct nl_endpoint *const e = &plan->endpoint[k];
-		bool there = false; /* ours, or somebody else's with this address, which serves as well */
-		for (int i = 0; !there && i < now->endpoints; i++)
-			there = ip_equal(&now->endpoint[i].ip, &e->ip) &&
-				(!endpoint_ours(&now->endpoint[i]) || endpoint_equal_ours(&now->endpoint[i], e));
-		if (there)
-			continue;
-		e->id = free_id(now, plan);
-		note(err, restore_endpoint_add(p->restore, e), "cannot add an MPTCP endpoint");
-	}
+	for (int k = 0; k < plan->endpoints; k++)
+		note(err, restore_endpoint_add(p->restore, &plan->endpoint[k]), "cannot add an MPTCP endpoint");
 }
 
 /* A subflow on each link; and as many addresses of the converter, where a link has one family alone
@@ -383,16 +352,67 @@ void paths_clear(struct netlink *nl)
 	free(now);
 }
 
-const struct ip_addr *paths_source(const struct paths *p, const struct ip_addr *to)
-{
-	const enum family_index f = ip_is_v4(to) ? FAMILY_4 : FAMILY_6;
+/* ---- which link first ---- */
 
-	for (int backup = 0; backup < 2; backup++) {
+#define SILENT_FIRST (10 * S_US) /* then a dead link costs one connection in ten seconds its 0.9 s */
+#define SILENT_LAST  (120 * S_US)
+
+static enum family_index family_index(const struct ip_addr *ip)
+{
+	return ip_is_v4(ip) ? FAMILY_4 : FAMILY_6;
+}
+
+static bool usable(const struct wan *w, const struct ip_addr *to)
+{
+	return w->running && w->has[family_index(to)];
+}
+
+struct wan *paths_first(struct paths *p, const struct ip_addr *to, mono_t now)
+{
+	for (int how = 0; how < 4; how++) {
+		const bool silent = how & 2, backup = how & 1;
 		for (unsigned int i = 0; i < p->n; i++) {
-			const struct wan *const w = &p->wan[i];
-			if (w->backup == backup && w->running && w->has[f])
-				return &w->addr[f];
+			struct wan *const w = &p->wan[i];
+			if (usable(w, to) && w->backup == backup &&
+				(silent || mono_diff(now, w->silent_until) >= 0))
+				return w;
 		}
 	}
 	return NULL;
+}
+
+const struct ip_addr *paths_address(const struct wan *w, const struct ip_addr *to)
+{
+	return w ? &w->addr[family_index(to)] : NULL;
+}
+
+unsigned int paths_count(const struct paths *p, const struct ip_addr *to)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < p->n; i++)
+		n += usable(&p->wan[i], to);
+	return n;
+}
+
+int64_t paths_silent(struct wan *w, mono_t now)
+{
+	int64_t us = SILENT_FIRST;
+
+	/* Connections that found it silent together count once. */
+	if (mono_diff(now, w->silent_until) < 0)
+		return mono_diff(w->silent_until, now);
+	for (unsigned int i = 0; i < w->silences && us < SILENT_LAST; i++)
+		us *= 2;
+	if (us > SILENT_LAST)
+		us = SILENT_LAST;
+	w->silences++;
+	w->silent_until = mono_add(now, us);
+	return us;
+}
+
+void paths_answered(struct wan *w)
+{
+	w->silences = 0;
+	w->silent_until = (mono_t){ 0 };
 }

@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "base/addr.h"
+#include "base/mono.h"
 #include "os/netlink.h"
 #include "os/restore.h"
 
@@ -35,6 +36,10 @@ struct wan {
 	bool running;
 	bool has[2];             /* by enum family_index: address and default route are there */
 	struct ip_addr addr[2];
+
+	/* What handshakes showed. */
+	mono_t silent_until; /* not chosen first before that */
+	unsigned int silences; /* in a row */
 };
 
 enum family_index { FAMILY_4, FAMILY_6 };
@@ -53,9 +58,19 @@ int paths_sync(struct paths *p);
  * killed daemon left. */
 void paths_clear(struct netlink *nl);
 
-/* The source address for the first subflow to @to: of the first link, in the order of the
- * configuration and backup links last, that is up and has an address of this family. NULL when
- * there is none: the routing table decides. */
-const struct ip_addr *paths_source(const struct paths *p, const struct ip_addr *to);
+/* The link for the first subflow to @to: in the order of the configuration, backup links last, one
+ * that is up and has an address of this family; those that were silent lately only when there is no
+ * other. NULL when there is none: the routing table decides. */
+struct wan *paths_first(struct paths *p, const struct ip_addr *to, mono_t now);
+/* The source address that makes a connection to @to begin on @w. */
+const struct ip_addr *paths_address(const struct wan *w, const struct ip_addr *to);
+/* How many links paths_first() can choose from. */
+unsigned int paths_count(const struct paths *p, const struct ip_addr *to);
+
+/* A SYN on this link was not answered: new connections begin on others for a time, which doubles
+ * with each further silence. Returns that time in us. */
+int64_t paths_silent(struct wan *w, mono_t now);
+/* A handshake on this link succeeded. */
+void paths_answered(struct wan *w);
 
 #endif

@@ -147,10 +147,8 @@ static void end(struct worker *w, struct relay *r, enum relay_end how)
 		return;
 	r->ended = true;
 	for (int s = 0; s < 2; s++) {
-		if (how == RELAY_END_FINISHED)
-			close(r->fd[s]);
-		else
-			sock_reset(r->fd[s]);
+		sock_close_by_reset(r->fd[s], how != RELAY_END_FINISHED);
+		close(r->fd[s]);
 		r->fd[s] = -1;
 		w->backlog_total -= r->way[s].backlog ? r->way[s].backlog_len : 0;
 		free(r->way[s].backlog);
@@ -326,6 +324,9 @@ static void begin(struct worker *w, struct relay *r)
 		tell_ended(w->ended_fd, r->owner, RELAY_END_STOPPED);
 		return;
 	}
+	/* Should this process be killed, a FIN would tell both sides that they have had everything. */
+	sock_close_by_reset(r->fd[RELAY_CLIENT], true);
+	sock_close_by_reset(r->fd[RELAY_SERVER], true);
 	watch(w, r, RELAY_CLIENT);
 	watch(w, r, RELAY_SERVER);
 }

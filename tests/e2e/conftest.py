@@ -56,3 +56,16 @@ def links_as_they_were(request):
         stats = lab.link[wan.name].stats()
         for mode in {*stats["up"]["modes"], *stats["down"]["modes"]}:
             lab.link[wan.name].mode(mode, False)
+
+
+@pytest.fixture
+def start(lab, request):
+    """Start daemons with a configuration of their own; they are stopped at the test's end."""
+    def start(with_conv=True, **config):
+        plait = Plait(lab, start=False, **config)
+        request.addfinalizer(plait.stop)
+        if with_conv:
+            plait.conv.start()
+        plait.cpe.start()
+        return plait
+    return start

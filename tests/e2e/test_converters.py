@@ -15,19 +15,6 @@ NOBODY = "198.51.100.9"         # on the converter's network, and nobody has it
 
 
 @pytest.fixture
-def start(lab, request):
-    """Start daemons with a configuration of their own; they are stopped at the test's end."""
-    def start(cpe=None, conv=None, converters=None, with_conv=True):
-        plait = Plait(lab, start=False, cpe=cpe, conv=conv, converters=converters)
-        request.addfinalizer(plait.stop)
-        if with_conv:
-            plait.conv.start()
-        plait.cpe.start()
-        return plait
-    return start
-
-
-@pytest.fixture
 def server(lab):
     with Server(lab.server, upper) as server:
         yield server
@@ -131,6 +118,18 @@ def test_cookie_is_required(lab, start, server):
     assert plait.conv.counter("no_cookie") == 1
     assert plait.cpe.counter("converted") == 3
     assert plait.cpe.counter("tcp_fallback") == plait.cpe.counter("direct") == 0
+
+
+def test_cookie_that_is_too_old(lab, start, server):
+    """A converter that started anew knows no cookie of before; nobody on the LAN notices."""
+    plait = start(conv={"cookie": "required"})
+    assert ask(lab.host, lab.server.addr4, server.port) == b"HELLO"
+    plait.conv.stop()
+    plait.conv.start()
+    assert ask(lab.host, lab.server.addr4, server.port) == b"HELLO"
+    assert plait.cpe.counter("converted") == 2
+    assert plait.cpe.counter("direct") == 0
+    assert plait.conv.counter("not_authorized") == plait.conv.counter("no_cookie") == 1
 
 
 # ---- impostors: what answers at the converter's place, and how

@@ -62,11 +62,22 @@ def test_losses(lab, request):
                 sender = Task(send, client, 20000)
                 assert receive(client) == sender.result()
 
-    with Server(lab.server, echo, timeout=110) as server:
+    # An attempt whose SYN/ACK was lost is begun anew; the server sees the first one come and go, and
+    # gets nothing of it. A reset on the way would show at the LAN host.
+    def serve(conn):
+        try:
+            return echo(conn)
+        except ConnectionResetError:
+            return None
+
+    with Server(lab.server, serve, timeout=110) as server:
         for task in [Task(some) for _ in range(10)]:
             task.result(120)
-        for _ in range(100):
-            assert server.result() == 20000
+        whole = 0
+        while whole < 100:
+            said = server.result()
+            assert said in (20000, None)
+            whole += said is not None
     counters = plait.cpe.status()["counters"]
     assert counters["accepted"] == counters["converted"] + counters["direct"] == 100
     wait_until(lambda: not plait.cpe.status()["sessions"], 60, "the sessions to end")

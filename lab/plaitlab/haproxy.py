@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: ISC
-"""What plait is compared with: a pair of HAProxy under mptcpize, and the kernel set up for it."""
+"""What plait is compared with: a pair of HAProxy under mptcpize, and the kernel set up for it.
+
+mptcpize makes all sockets of a program MPTCP; so HAProxy's connections to the server are MPTCP ones
+that fall back to TCP.
+"""
 
 import os
 import subprocess
@@ -28,7 +32,8 @@ def mptcp_over_all_links(lab):
     """What plait sets for itself: an endpoint and a source route for each link."""
     commands = ["mptcp limits set subflow 8 add_addr_accepted 8"]
     for wan in lab.wan:
-        commands += [f"route add default via {wan.net_addr4} dev {wan.interface} table {wan.metric}",
+        commands += [f"route add default via {wan.net_addr4} dev {wan.interface} "
+                     f"table {wan.metric}",
                      f"rule add from {wan.cpe_addr4} table {wan.metric}",
                      f"mptcp endpoint add {wan.cpe_addr4} dev {wan.interface} subflow"]
     lab.cpe.ip(*commands)
@@ -64,7 +69,7 @@ class HAProxy:
 
 
 class Pair:
-    """HAProxy on the CPE, on its LAN side, and on the converter; on to the server's `server_port`."""
+    """HAProxy on the CPE's LAN side and on the converter; on to the server's `server_port`."""
 
     def __init__(self, lab, port, server_port, bufsize=DEFAULT_BUFFER):
         self.address, self.port = lab.cpe.addr4, port

@@ -33,6 +33,7 @@ class Load:
             self.proc = ns.popen([os.path.join(build_dir(), "lab", "plait-load"), *arguments],
                                  text=False, bufsize=0, stdin=subprocess.PIPE,
                                  stdout=subprocess.PIPE, stderr=log)
+        self.report()           # it runs, and a server listens
 
     def report(self, timeout=20):
         try:
@@ -93,7 +94,8 @@ class Processors:
     @classmethod
     def now(cls, relays, lab_pids):
         with open("/proc/stat", encoding="ascii") as file:
-            user, nice, system, _idle, _iowait, irq, softirq = map(int, file.readline().split()[1:8])
+            words = file.readline().split()
+        user, nice, system, _idle, _iowait, irq, softirq = map(int, words[1:8])
         others = 0.0
         for pid in filter(str.isdigit, os.listdir("/proc")):
             if int(pid) in lab_pids or int(pid) == os.getpid():

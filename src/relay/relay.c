@@ -41,7 +41,7 @@ struct worker {
 	} *places;
 	uint32_t n_places, first_free;
 
-	LIST_HEAD(, relay) lively;
+	LIST_HEAD(relay_list, relay) lively;
 	mono_t look_at; /* when the lively ones are looked at next */
 
 	/* Ended in this batch of events; swept behind it, so that no event finds a freed relay. */

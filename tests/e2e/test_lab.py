@@ -87,14 +87,21 @@ def transfer(lab, size, address, up=False):
 
 # ---- delay and rate
 
+def has_rtt(host, address, expected):
+    """The round trip is within 1 ms of what is set, and never less; a busy machine gets time for it."""
+    def measured():
+        rtt = median_rtt(host, address)
+        assert rtt >= expected
+        return rtt < expected + 1
+    wait_until(measured, 15, f"a round trip of {expected} to {expected + 1} ms to {address}")
+
+
 @pytest.mark.parametrize("link, delay", [("dsl", 15), ("lte", 30), ("free", 0)])
 @pytest.mark.parametrize("family", ["4", "6"])
 def test_delay(lab, link, delay, family):
     lab.direct(link)
-    rtt = median_rtt(lab.host, getattr(lab.conv, "addr" + family))
-    assert 2 * delay <= rtt < 2 * delay + 1
-    rtt = median_rtt(lab.host, getattr(lab.server, "addr" + family))
-    assert 2 * (delay + 5) <= rtt < 2 * (delay + 5) + 1
+    has_rtt(lab.host, getattr(lab.conv, "addr" + family), 2 * delay)
+    has_rtt(lab.host, getattr(lab.server, "addr" + family), 2 * (delay + 5))
 
 
 def test_delay_under_load(lab):
@@ -116,10 +123,10 @@ def test_settings_change_while_running(lab):
     free = lab.link["free"]
     free.set(up={"delay": 10}, down={"delay": "25ms"})
     try:
-        assert 35 <= median_rtt(lab.host, lab.conv.addr4) < 36
+        has_rtt(lab.host, lab.conv.addr4, 35)
     finally:
         free.set(both={"delay": 0})
-    assert median_rtt(lab.host, lab.conv.addr4) < 1
+    has_rtt(lab.host, lab.conv.addr4, 0)
 
 
 @pytest.mark.parametrize("up", [False, True], ids=["down", "up"])

@@ -51,26 +51,25 @@ int conf_expected(cfg_t *cfg, const cfg_opt_t *opt, const char *expected, const 
 	return -1;
 }
 
-int conf_check_port(cfg_t *cfg, cfg_opt_t *opt)
+static int check_range(cfg_t *cfg, cfg_opt_t *opt, long last, const char *expected)
 {
 	const long v = cfg_opt_getnint(opt, cfg_opt_size(opt) - 1);
 	char text[32];
 
-	if (v >= 1 && v <= 65535)
+	if (v >= 1 && v <= last)
 		return 0;
 	snprintf(text, sizeof(text), "%ld", v);
-	return conf_expected(cfg, opt, "a port, 1 to 65535", text);
+	return conf_expected(cfg, opt, expected, text);
+}
+
+int conf_check_port(cfg_t *cfg, cfg_opt_t *opt)
+{
+	return check_range(cfg, opt, 65535, "a port, 1 to 65535");
 }
 
 int conf_check_positive(cfg_t *cfg, cfg_opt_t *opt)
 {
-	const long v = cfg_opt_getnint(opt, cfg_opt_size(opt) - 1);
-	char text[32];
-
-	if (v >= 1 && v <= 1000000000)
-		return 0;
-	snprintf(text, sizeof(text), "%ld", v);
-	return conf_expected(cfg, opt, "a number, 1 to 1000000000", text);
+	return check_range(cfg, opt, 1000000000, "a number, 1 to 1000000000");
 }
 
 int conf_check_prefixes(cfg_t *cfg, cfg_opt_t *opt)

@@ -51,16 +51,11 @@ static int serve(const struct converter_config *config)
 	struct netlink *nl = NULL;
 	struct restore *restore = NULL;
 
-	int err = process_check_privilege("plait-converter, for MPTCP's limits and sysctls,");
+	int err = process_check("plait-converter, for MPTCP's limits and sysctls,");
 	if (!err)
-		err = process_check_mptcp();
+		err = netlink_open(&nl);
 	if (err)
 		return err;
-	err = netlink_open(&nl);
-	if (err) {
-		log_error("cannot speak to the kernel over netlink: %s", strerror(-err));
-		return err;
-	}
 	err = restore_open(&restore, config->state, nl);
 	if (!err)
 		err = set_kernel(restore, config);

@@ -65,7 +65,7 @@ struct handshake {
 	size_t out_len;
 	uint8_t connect[CONVERT_MAX]; /* the Connect TLV, for the echo */
 	size_t connect_len;
-	bool has_echo, extended, impatient, pending_said;
+	bool has_echo, impatient, pending_said;
 	struct convert_echo echo;
 };
 
@@ -106,10 +106,16 @@ static void forget(struct converter *c, struct session *s)
 
 /* ---- 5 answer ---- */
 
-static size_t put_answer(struct session *s, const struct convert_msg *m)
+static void put_answer(struct session *s, const struct convert_msg *m)
 {
 	s->hs->out_len = convert_encode(m, s->hs->out, sizeof(s->hs->out));
-	return s->hs->out_len;
+}
+
+/* The TCP options of an Extended Connect TLV; empty in a Base one (RFC 8803 6.2.5). */
+static struct span connect_options(const struct handshake *h)
+{
+	return (struct span){ .p = h->connect + CONVERT_CONNECT_BASE,
+		.len = h->connect_len - CONVERT_CONNECT_BASE };
 }
 
 /* Success or PENDING: Connect TLV and Echo TLV as received; a client without Echo TLV gets the
@@ -125,14 +131,13 @@ static void put_success(struct session *s, uint8_t flags)
 		return;
 	}
 	if (h->has_echo) {
-		struct rd r = rd_init(h->connect, h->connect_len);
 		m.has_connect = true;
 		m.server = s->server;
-		m.connect_options = (struct span){ .p = rd_bytes(&r, 20) + 20, .len = h->connect_len - 20 };
+		m.connect_options = connect_options(h);
 		m.has_echo = true;
 		m.echo = (struct convert_echo){ .flags = flags, .nonce = h->echo.nonce };
 	}
-	if ((h->extended || !h->has_echo) && !flags) {
+	if ((connect_options(h).len || !h->has_echo) && !flags) {
 		m.has_extended_header = true;
 		m.extended_header.p = options;
 		m.extended_header.len = sock_syn_options(s->down, options, sizeof(options));
@@ -185,15 +190,14 @@ static void put_server_error(struct session *s, int err)
 		/* Without an ICMP message, host unreachable: code 1 (RFC 792). */
 		put_error_byte(s, CONVERT_DESTINATION_UNREACHABLE, (uint8_t)(icmp >= 0 ? icmp : 1));
 		return;
-	case EMFILE:
-	case ENFILE:
-	case ENOMEM:
-	case ENOBUFS:
 	case EADDRNOTAVAIL: /* out of ports towards this server */
 		put_error_byte(s, CONVERT_RESOURCE_EXCEEDED, OVERLOAD_DELAY);
 		return;
 	default:
-		put_error_byte(s, CONVERT_NETWORK_FAILURE, 0);
+		if (sock_no_room(err))
+			put_error_byte(s, CONVERT_RESOURCE_EXCEEDED, OVERLOAD_DELAY);
+		else
+			put_error_byte(s, CONVERT_NETWORK_FAILURE, 0);
 	}
 }
 
@@ -308,8 +312,9 @@ static void authorise(struct converter *c, struct session *s, const struct conve
 	h->has_echo = m->has_echo;
 	h->echo = m->echo;
 	s->server = m->server;
-	if (!prefixes_have(c->policy.clients, c->policy.n_clients, &s->client.ip)) {
-		refuse_by_policy(c, s, POLICY_CLIENT_UNKNOWN);
+	enum policy_verdict v = policy_client(&c->policy, &s->client.ip);
+	if (v != POLICY_ALLOW) {
+		refuse_by_policy(c, s, v);
 		return;
 	}
 	if (!check_cookie(c, s, m))
@@ -318,7 +323,7 @@ static void authorise(struct converter *c, struct session *s, const struct conve
 		answer_info(c, s);
 		return;
 	}
-	const enum policy_verdict v = policy_check(&c->policy, &s->client.ip, &s->server.ip);
+	v = policy_server(&c->policy, &s->server.ip);
 	if (v != POLICY_ALLOW) {
 		refuse_by_policy(c, s, v);
 		return;
@@ -328,7 +333,6 @@ static void authorise(struct converter *c, struct session *s, const struct conve
 		answer_now(c, s, CONVERT_RESOURCE_EXCEEDED, OVERLOAD_DELAY);
 		return;
 	}
-	h->extended = m->connect_options.len > 0;
 	h->connect_len = m->connect_raw.len;
 	memcpy(h->connect, m->connect_raw.p, h->connect_len);
 	apply(c, s, CONVERTER_REQUESTED);
@@ -420,7 +424,7 @@ static void on_listener(struct converter *c, unsigned int which)
 			open_session(c, fd, &client);
 			continue;
 		}
-		if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM || fd == -ENOBUFS) {
+		if (sock_no_room(-fd)) {
 			/* The backlog stays readable: without a pause this would spin. */
 			log_peer(LOG_WARNING, "cannot accept: %s; trying again when a connection ends",
 				strerror(-fd));
@@ -432,12 +436,22 @@ static void on_listener(struct converter *c, unsigned int which)
 
 /* ---- 6 relay, and the ends ---- */
 
+static void end_session(struct converter *c, struct session *s, bool reset)
+{
+	if (s->down >= 0)
+		sock_reset(s->down);
+	if (s->up >= 0 && reset)
+		sock_reset(s->up);
+	else if (s->up >= 0)
+		close(s->up);
+	forget(c, s);
+	listen_to_clients(c, true);
+}
+
 static void start_relay(struct converter *c, struct session *s)
 {
-	if (s->state != CONVERTER_RELAYING || !say(s)) {
-		sock_reset(s->up);
-		sock_reset(s->down);
-		forget(c, s);
+	if (!say(s)) {
+		end_session(c, s, true);
 		return;
 	}
 	c->counters.converted++;
@@ -471,18 +485,6 @@ static void on_relay_ended(struct converter *c)
 		apply(c, s, CONVERTER_RELAY_ENDED);
 		forget(c, s);
 	}
-	listen_to_clients(c, true);
-}
-
-static void end_session(struct converter *c, struct session *s, bool reset)
-{
-	if (s->down >= 0)
-		sock_reset(s->down);
-	if (s->up >= 0 && reset)
-		sock_reset(s->up);
-	else if (s->up >= 0)
-		close(s->up);
-	forget(c, s);
 	listen_to_clients(c, true);
 }
 
@@ -547,8 +549,7 @@ static void apply(struct converter *c, struct session *s, enum converter_event e
 			answer_when_established(c, s);
 		break;
 	case CONVERTER_DO_CONNECT:
-		connect_downstream(c, s, wants_mptcp((struct span){ .p = s->hs->connect + 20,
-							 .len = s->hs->connect_len - 20 }));
+		connect_downstream(c, s, wants_mptcp(connect_options(s->hs)));
 		break;
 	case CONVERTER_DO_PENDING:
 		say_pending(c, s);

@@ -50,16 +50,11 @@ static int serve(const struct cpe_config *config)
 	struct netlink *nl = NULL;
 	struct restore *restore = NULL;
 
-	int err = process_check_privilege("plait-cpe, for routing, nftables and MPTCP endpoints,");
+	int err = process_check("plait-cpe, for routing, nftables and MPTCP endpoints,");
 	if (!err)
-		err = process_check_mptcp();
+		err = netlink_open(&nl);
 	if (err)
 		return err;
-	err = netlink_open(&nl);
-	if (err) {
-		log_error("cannot speak to the kernel over netlink: %s", strerror(-err));
-		return err;
-	}
 	paths_clear(nl); /* of a run that was killed */
 	err = restore_open(&restore, config->state, nl);
 	if (!err)

@@ -256,6 +256,13 @@ static void failed(struct cpe *c, struct session *s, const char *why, int64_t us
 	apply(c, s, CLIENT_CONVERTER_FAILED);
 }
 
+/* Give this attempt up and steer anew, with the same converter among the choices. */
+static void try_again(struct cpe *c, struct session *s)
+{
+	s->hs->tried &= ~steer_bit(&c->steer, s->converter);
+	apply(c, s, CLIENT_CONVERTER_FAILED);
+}
+
 /* Ask the same converter once more, with what was learnt. A session does so twice at most: a cookie
  * that is too old, then none, then a new one. */
 static bool ask_again(struct cpe *c, struct session *s)
@@ -263,8 +270,7 @@ static bool ask_again(struct cpe *c, struct session *s)
 	if (s->hs->asked_again == 2)
 		return false;
 	s->hs->asked_again++;
-	s->hs->tried &= ~steer_bit(&c->steer, s->converter);
-	apply(c, s, CLIENT_CONVERTER_FAILED); /* which steers anew */
+	try_again(c, s);
 	return true;
 }
 
@@ -375,9 +381,11 @@ static void on_silence(struct cpe *c, struct session *s)
 {
 	struct wan *const w = s->hs->wan;
 
-	if (w && paths_count(&c->paths, &s->converter->at.ip) > 1)
+	if (w && paths_count(&c->paths, &s->converter->at.ip) > 1) {
+		const int64_t us = paths_silent(w, c->loop.now);
 		log_peer(LOG_WARNING, "wan \"%s\": no answer to a SYN: connections begin on others for %lld s",
-			w->name, (long long)((paths_silent(w, c->loop.now) + S_US - 1) / S_US));
+			w->name, (long long)((us + S_US - 1) / S_US));
+	}
 	if (last_attempt(c, s)) {
 		s->hs->attempts = 0;
 		c->counters.converter_unreachable++;
@@ -385,8 +393,7 @@ static void on_silence(struct cpe *c, struct session *s)
 		return;
 	}
 	s->hs->attempts++;
-	s->hs->tried &= ~steer_bit(&c->steer, s->converter);
-	apply(c, s, CLIENT_CONVERTER_FAILED); /* which steers anew: to it, on another link */
+	try_again(c, s); /* on another link, if there is one */
 }
 
 static void on_connect_failed(struct cpe *c, struct session *s, const char *why)
@@ -462,7 +469,7 @@ static void on_listener(struct cpe *c, uint32_t which)
 			open_session(c, fd, &lan_host, &server);
 			continue;
 		}
-		if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM || fd == -ENOBUFS) {
+		if (sock_no_room(-fd)) {
 			/* The backlog stays readable: without a pause this would spin. */
 			log_peer(LOG_WARNING, "cannot accept: %s; trying again when a connection ends",
 				strerror(-fd));

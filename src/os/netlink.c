@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/log.h"
+
 #define BUFFER 32768 /* the kernel's largest dump message */
 
 struct netlink {
@@ -458,6 +460,7 @@ int netlink_open(struct netlink **out)
 	else
 		err = find_mptcp(nl);
 	if (err) {
+		log_error("cannot speak to the kernel over netlink: %s", strerror(-err));
 		netlink_close(nl);
 		return err;
 	}

@@ -20,7 +20,8 @@
 
 struct netlink;
 
-/* The connections to the kernel. Returns 0 or -errno; -EPROTONOSUPPORT without MPTCP. */
+/* The connections to the kernel. Returns 0, or -errno with a line in the log; -EPROTONOSUPPORT without
+ * MPTCP. */
 int netlink_open(struct netlink **out);
 void netlink_close(struct netlink *nl);
 

@@ -15,7 +15,7 @@
 #include "base/log.h"
 #include "os/sock.h"
 
-int process_check_privilege(const char *what_for)
+static int check_privilege(const char *what_for)
 {
 	if (capng_get_caps_process() == 0 && capng_have_capability(CAPNG_EFFECTIVE, CAP_NET_ADMIN))
 		return 0;
@@ -24,7 +24,7 @@ int process_check_privilege(const char *what_for)
 	return -EPERM;
 }
 
-int process_check_mptcp(void)
+static int check_mptcp(void)
 {
 	const int one = 1;
 	const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_MPTCP);
@@ -40,6 +40,12 @@ int process_check_mptcp(void)
 		return 0;
 	log_error("this kernel has no Fast Open on MPTCP sockets: use Linux 6.2 or newer");
 	return -EPROTONOSUPPORT;
+}
+
+int process_check(const char *what_for)
+{
+	const int err = check_privilege(what_for);
+	return err ? err : check_mptcp();
 }
 
 void process_raise_files(unsigned int sessions)

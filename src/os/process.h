@@ -6,11 +6,9 @@
 #include <stdbool.h>
 
 /* Complain, with how to get it, unless this process may change the network's configuration
- * (CAP_NET_ADMIN). Returns 0 or -EPERM. */
-int process_check_privilege(const char *what_for);
-/* Complain, with how to get it, unless the kernel has MPTCP with Fast Open on listeners (Linux 6.2).
- * Returns 0 or -EPROTONOSUPPORT. */
-int process_check_mptcp(void);
+ * (CAP_NET_ADMIN), which @what_for needs, and the kernel has MPTCP with Fast Open on listeners
+ * (Linux 6.2). Returns 0, -EPERM or -EPROTONOSUPPORT. */
+int process_check(const char *what_for);
 /* Raise the limit of open files as far as allowed: a relayed connection holds two. Warns when fewer
  * than @sessions connections fit. */
 void process_raise_files(unsigned int sessions);

@@ -201,6 +201,11 @@ int sock_error(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) < 0 ? errno : err;
 }
 
+bool sock_no_room(int err)
+{
+	return err == EMFILE || err == ENFILE || err == ENOMEM || err == ENOBUFS;
+}
+
 int sock_icmp_code(int fd)
 {
 	uint8_t control[512];

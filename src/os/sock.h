@@ -39,6 +39,8 @@ int sock_name(int fd, struct endpoint *out); /* 0 or -errno */
 /* The error that a connection ended with, as a positive errno; 0 while there is none. Reading
  * clears it. */
 int sock_error(int fd);
+/* Whether a call failed, by this positive errno, because files or memory are used up. */
+bool sock_no_room(int err);
 /* The ICMP code that ended a connection attempt of sock_connect(), or -1. */
 int sock_icmp_code(int fd);
 /* Whether the handshake is over. A Fast Open child is readable before that, but an MPTCP one must

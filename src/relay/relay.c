@@ -25,7 +25,6 @@ _Static_assert(RELAY_MAX * sizeof(struct relay *) <= PIPE_SIZE, "hand-overs must
 
 struct worker {
 	pthread_t thread;
-	uint32_t index;
 	int epfd;
 	int inbox[2]; /* struct relay *, NULL: stop */
 	int ended_fd; /* shared with the other workers */
@@ -459,9 +458,9 @@ static void worker_close(struct worker *w)
 	free(w->places);
 }
 
-static int worker_open(struct worker *w, uint32_t index, size_t buffer, int ended_fd)
+static int worker_open(struct worker *w, size_t buffer, int ended_fd)
 {
-	*w = (struct worker){ .index = index, .epfd = -1, .inbox = { -1, -1 }, .ended_fd = ended_fd,
+	*w = (struct worker){ .epfd = -1, .inbox = { -1, -1 }, .ended_fd = ended_fd,
 		.buffer_size = buffer, .first_free = NO_PLACE };
 
 	w->buffer = malloc(buffer);
@@ -498,7 +497,7 @@ int relay_pool_new(struct relay_pool **out, unsigned int workers, size_t buffer,
 
 	for (; pool->n < workers; pool->n++) {
 		struct worker *const w = &pool->worker[pool->n];
-		err = worker_open(w, pool->n, buffer, pool->ended[1]);
+		err = worker_open(w, buffer, pool->ended[1]);
 		if (!err)
 			err = -pthread_create(&w->thread, NULL, work, w);
 		if (err) {
@@ -534,6 +533,5 @@ void relay_start(
 	*r = (struct relay){ .owner = owner, .fd = { client, server } };
 	for (int s = 0; s < 2; s++)
 		r->way[s].read_max = 4 * RELAY_READ_MIN;
-	r->worker = pool->next++ % pool->n;
-	send_inbox(&pool->worker[r->worker], r);
+	send_inbox(&pool->worker[pool->next++ % pool->n], r);
 }

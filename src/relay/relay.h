@@ -64,7 +64,7 @@ struct relay {
 	int fd[2];             /* by enum relay_side */
 	uint32_t events[2];    /* what epoll watches for */
 	struct relay_way way[2]; /* by the side that is read */
-	uint32_t worker, slot, gen;
+	uint32_t slot, gen; /* in the worker's table */
 	uint8_t ended;
 
 	LIST_ENTRY(relay) lively; /* of those that moved bytes lately */

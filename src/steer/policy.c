@@ -8,11 +8,18 @@
 
 /* Refused unless allow_to says otherwise: the special-purpose registries (RFC 6890) less what the
  * codec refuses in any case, and the IPv6 ranges that lead to an IPv4 address. */
-static const char *const special[] = {
-	"10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
-	"192.168.0.0/16", "198.18.0.0/15", "240.0.0.0/4",
-	"fc00::/7", "fe80::/10", "fec0::/10", "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16",
-	"2001::/32",
+#define V4(a, b, c, bits) { { { [10] = 0xff, 0xff, a, b, c } }, 96 + (bits) }
+
+static const struct prefix special[] = {
+	V4(10, 0, 0, 8), V4(100, 64, 0, 10), V4(169, 254, 0, 16), V4(172, 16, 0, 12), V4(192, 0, 0, 24),
+	V4(192, 168, 0, 16), V4(198, 18, 0, 15), V4(240, 0, 0, 4),
+	{ { { 0xfc } }, 7 },                         /* fc00::/7 */
+	{ { { 0xfe, 0x80 } }, 10 },                  /* fe80::/10 */
+	{ { { 0xfe, 0xc0 } }, 10 },                  /* fec0::/10 */
+	{ { { 0, 0x64, 0xff, 0x9b } }, 96 },         /* 64:ff9b::/96 */
+	{ { { 0, 0x64, 0xff, 0x9b, 0, 1 } }, 48 },   /* 64:ff9b:1::/48 */
+	{ { { 0x20, 0x02 } }, 16 },                  /* 2002::/16 */
+	{ { { 0x20, 0x01 } }, 32 },                  /* 2001::/32 */
 };
 
 const char *policy_verdict_text(enum policy_verdict v)
@@ -32,17 +39,6 @@ const char *policy_verdict_text(enum policy_verdict v)
 	return "?";
 }
 
-static bool is_special(const struct ip_addr *ip)
-{
-	struct prefix p;
-
-	for (size_t i = 0; i < sizeof(special) / sizeof(special[0]); i++) {
-		if (prefix_parse(special[i], &p) == 0 && prefix_has(&p, ip))
-			return true;
-	}
-	return false;
-}
-
 static bool is_own(const struct policy *p, const struct ip_addr *ip)
 {
 	for (size_t i = 0; i < p->n_own; i++) {
@@ -52,18 +48,21 @@ static bool is_own(const struct policy *p, const struct ip_addr *ip)
 	return false;
 }
 
-enum policy_verdict policy_check(
-	const struct policy *p, const struct ip_addr *client, const struct ip_addr *server)
+enum policy_verdict policy_client(const struct policy *p, const struct ip_addr *client)
 {
-	if (!prefixes_have(p->clients, p->n_clients, client))
-		return POLICY_CLIENT_UNKNOWN;
+	return prefixes_have(p->clients, p->n_clients, client) ? POLICY_ALLOW : POLICY_CLIENT_UNKNOWN;
+}
+
+enum policy_verdict policy_server(const struct policy *p, const struct ip_addr *server)
+{
 	if (is_own(p, server))
 		return POLICY_OWN;
 	if (prefixes_have(p->deny_to, p->n_deny_to, server))
 		return POLICY_DENIED;
 	if (prefixes_have(p->allow_to, p->n_allow_to, server))
 		return POLICY_ALLOW;
-	return is_special(server) ? POLICY_PRIVATE : POLICY_ALLOW;
+	return prefixes_have(special, sizeof(special) / sizeof(special[0]), server) ? POLICY_PRIVATE
+										     : POLICY_ALLOW;
 }
 
 int policy_read_own(struct policy *p)

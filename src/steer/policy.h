@@ -27,9 +27,10 @@ enum policy_verdict {
 };
 const char *policy_verdict_text(enum policy_verdict v);
 
-/* May @client have a connection to @server? deny_to outweighs allow_to. */
-enum policy_verdict policy_check(
-	const struct policy *p, const struct ip_addr *client, const struct ip_addr *server);
+/* May @client use the converter? */
+enum policy_verdict policy_client(const struct policy *p, const struct ip_addr *client);
+/* May one who does have a connection to @server? deny_to outweighs allow_to. */
+enum policy_verdict policy_server(const struct policy *p, const struct ip_addr *server);
 
 /* Read this machine's addresses anew. Returns 0 or -errno with the old ones kept. */
 int policy_read_own(struct policy *p);

@@ -26,7 +26,7 @@ int request_make(struct request *r, const struct endpoint *server, uint64_t nonc
 	r->len = len;
 	r->nonce = nonce;
 	/* Of our TLVs the Connect TLV is the first: 5 words, no options. */
-	r->connect = (struct span){ .p = r->bytes + CONVERT_HEADER, .len = 20 };
+	r->connect = (struct span){ .p = r->bytes + CONVERT_HEADER, .len = CONVERT_CONNECT_BASE };
 	return 0;
 }
 

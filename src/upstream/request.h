@@ -9,7 +9,7 @@
 
 #include "wire/convert.h"
 
-#define REQUEST_MAX (CONVERT_HEADER + 20 + 12 + 4 + CONVERT_COOKIE_SYN)
+#define REQUEST_MAX (CONVERT_HEADER + CONVERT_CONNECT_BASE + 12 + 4 + CONVERT_COOKIE_SYN)
 
 struct request {
 	uint8_t bytes[REQUEST_MAX];

@@ -20,6 +20,7 @@
 #define CONVERT_HEADER  4       /* bytes of the fixed header */
 #define CONVERT_MAX     1020    /* bytes of the longest message: 255 words */
 #define CONVERT_COOKIE_MAX 1012 /* bytes of the longest cookie: CONVERT_MAX less header and TLV head */
+#define CONVERT_CONNECT_BASE 20 /* bytes of a Base Connect TLV (RFC 8803 6.2.5) */
 /* The longest cookie that plait sends: beside the other TLVs it fits the SYN on any IPv6 path. */
 #define CONVERT_COOKIE_SYN 512
 

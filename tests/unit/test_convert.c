@@ -774,30 +774,11 @@ static void test_answer_to_another_defect_than_the_message_has(void **state)
 
 /* Seeds for the fuzzer */
 
-static int write_seed(const char *dir, const struct vector *v)
-{
-	char path[4096];
-	snprintf(path, sizeof(path), "%s/%s", dir, v->name);
-	FILE *const f = fopen(path, "wb");
-	if (!f) {
-		perror(path);
-		return 1;
-	}
-	const struct bytes b = bytes_hex(v->message);
-	const bool written = fwrite(b.p, 1, b.len, f) == b.len;
-	free(b.p);
-	if (fclose(f) != 0 || !written) {
-		perror(path);
-		return 1;
-	}
-	return 0;
-}
-
 static int write_seeds(const char *dir)
 {
 	int failed = 0;
 	for (size_t i = 0; i < ARRAY_SIZE(vectors); i++)
-		failed |= write_seed(dir, &vectors[i]);
+		failed |= seed_write(dir, vectors[i].name, vectors[i].message);
 	return failed;
 }
 

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: ISC */
-/* What every unit test starts with: cmocka, and bytes from text. */
+/* What every unit test starts with: cmocka, bytes from text, and seeds for the fuzzers. */
 #ifndef TESTING_H
 #define TESTING_H
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,6 +54,26 @@ static inline struct bytes bytes_hex(const char *text)
 		text += 2;
 	}
 	return bytes_copy(buf, len);
+}
+
+/* Write the bytes to the file DIR/NAME. Returns 0, or 1 when that failed, said on stderr. */
+static inline int seed_write(const char *dir, const char *name, const char *hex)
+{
+	char path[4096];
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	FILE *const f = fopen(path, "wb");
+	if (!f) {
+		perror(path);
+		return 1;
+	}
+	const struct bytes b = bytes_hex(hex);
+	const bool written = fwrite(b.p, 1, b.len, f) == b.len;
+	free(b.p);
+	if (fclose(f) != 0 || !written) {
+		perror(path);
+		return 1;
+	}
+	return 0;
 }
 
 #endif

@@ -18,10 +18,12 @@
 	X(refused, "connections refused because no converter was usable, or for lack of room") \
 	X(answer_wrong, "answers that were none of a converter to our request") \
 	X(answer_missing, "handshakes with a converter that got no answer") \
+	X(syn_refused, "SYN/ACKs of peers that took no data from our SYN") \
 	X(converter_unreachable, "converter connections without a handshake") \
 	X(converter_busy, "requests that a converter could not serve for now") \
 	X(unauthorized, "requests that a converter did not want to serve") \
 	X(tcp_fallback, "converted connections that lost their MPTCP") \
+	X(lan_gone, "LAN hosts gone before their server accepted") \
 	X(probes, "probes sent to unreachable converters") \
 	X(ended_finished, "connections that ended with a FIN both ways") \
 	X(ended_reset, "connections that ended with a RST") \
@@ -31,11 +33,13 @@
 #define CONVERTER_COUNTERS(X) \
 	X(accepted, "connections of clients taken") \
 	X(on_syn, "connections whose Convert message came in the SYN") \
+	X(in_syn_ack, "answers that went in the SYN/ACK") \
 	X(converted, "connections made to a server") \
 	X(pending, "answers that had to say PENDING") \
 	X(refused_by_server, "servers that refused or could not be reached") \
 	X(not_authorized, "requests refused by policy") \
 	X(no_cookie, "requests without the cookie that is required") \
+	X(replayed, "requests with a nonce that was said before") \
 	X(defective, "messages with a defect, answered or reset") \
 	X(info, "Info TLVs answered") \
 	X(overload, "requests refused for lack of room") \

@@ -72,6 +72,15 @@ int conf_check_positive(cfg_t *cfg, cfg_opt_t *opt)
 	return check_range(cfg, opt, 1000000000, "a number, 1 to 1000000000");
 }
 
+int conf_check_gate(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const char *const v = cfg_opt_getnstr(opt, 0);
+
+	if (!strcmp(v, "auto") || !strcmp(v, "off"))
+		return 0;
+	return conf_expected(cfg, opt, "auto or off", v);
+}
+
 int conf_check_prefixes(cfg_t *cfg, cfg_opt_t *opt)
 {
 	const char *const text = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);

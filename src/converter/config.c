@@ -36,7 +36,7 @@ static void take_listen(struct converter_config *c)
 
 int converter_config_read(struct converter_config *c, const char *path)
 {
-	static char any[] = "{0.0.0.0, ::}", none[] = "{}", off[] = "off", empty[] = "";
+	static char any[] = "{0.0.0.0, ::}", none[] = "{}", off[] = "off", empty[] = "", automatic[] = "auto";
 	static char control[] = "/run/plait/converter.sock", state[] = "/run/plait/converter.state";
 	cfg_opt_t opts[] = {
 		CFG_STR_LIST("listen", any, CFGF_NONE),
@@ -46,6 +46,7 @@ int converter_config_read(struct converter_config *c, const char *path)
 		CFG_STR_LIST("deny_to", none, CFGF_NONE),
 		CFG_STR_LIST("allow_to", none, CFGF_NONE),
 		CFG_STR("cookie", off, CFGF_NONE),
+		CFG_STR("gate", automatic, CFGF_NONE),
 		CFG_STR("control", control, CFGF_NONE),
 		CFG_STR("state", state, CFGF_NONE),
 		CFG_STR("metrics", empty, CFGF_NONE),
@@ -58,7 +59,7 @@ int converter_config_read(struct converter_config *c, const char *path)
 	c->cfg = conf_parse(path, opts, (struct conf_check[]){
 		{ "listen", conf_check_address }, { "port", conf_check_port },
 		{ "announce", check_announce }, { "clients", conf_check_prefixes }, { "deny_to", conf_check_prefixes },
-		{ "allow_to", conf_check_prefixes }, { "cookie", check_cookie },
+		{ "allow_to", conf_check_prefixes }, { "cookie", check_cookie }, { "gate", conf_check_gate },
 		{ "relay_buffer", conf_check_positive }, { NULL, NULL } });
 	if (!c->cfg)
 		return -1;
@@ -70,6 +71,7 @@ int converter_config_read(struct converter_config *c, const char *path)
 	c->deny_to = conf_prefixes(c->cfg, "deny_to", &c->n_deny_to);
 	c->allow_to = conf_prefixes(c->cfg, "allow_to", &c->n_allow_to);
 	c->cookie_required = !strcmp(cfg_getstr(c->cfg, "cookie"), "required");
+	c->gate = !strcmp(cfg_getstr(c->cfg, "gate"), "auto");
 	c->control = cfg_getstr(c->cfg, "control");
 	c->state = cfg_getstr(c->cfg, "state");
 	c->workers = conf_workers(c->cfg);
@@ -86,6 +88,7 @@ void converter_config_print(const struct converter_config *c)
 	conf_print_list(c->cfg, "deny_to");
 	conf_print_list(c->cfg, "allow_to");
 	printf("cookie = %s\n", c->cookie_required ? "required" : "off");
+	printf("gate = %s\n", c->gate ? "auto" : "off");
 	printf("control = \"%s\"\n", c->control);
 	printf("state = \"%s\"\n", c->state);
 	printf("metrics = \"%s\"\n", cfg_getstr(c->cfg, "metrics"));

@@ -20,6 +20,7 @@ struct converter_config {
 	struct prefix *clients, *deny_to, *allow_to;
 	size_t n_clients, n_deny_to, n_allow_to;
 	bool cookie_required;
+	bool gate; /* gate = auto */
 	const char *control, *state;
 	unsigned int workers;
 	size_t relay_buffer;

@@ -2,20 +2,24 @@
 /*
  * The converter. Theory of operation:
  *
- *   1 accept     on the SYN, with the Convert message in it; else its first bytes are awaited
+ *   1 accept     on the SYN, with the Convert message in it, while the SYN/ACK waits at the gate; else
+ *                its first bytes are awaited
  *   2 read       exactly the message; what follows is the user's and stays in the socket
- *   3 authorise  client, cookie, server's address
- *   4 connect    to the server, by plain TCP
- *   5 answer     success or the Error TLV, as the first bytes of the stream; never before the third
- *                ACK, since MPTCP would lose it. PENDING when the client's patience is over first
+ *   3 authorise  client, cookie, nonce, server's address
+ *   4 connect    to the server, by plain TCP; what came in the SYN behind the message follows at once
+ *   5 answer     success or the Error TLV: in the SYN/ACK where the client takes it there, else as the
+ *                first bytes of the stream; those never before the third ACK, since MPTCP would lose
+ *                them. PENDING when the client's patience is over first
  *   6 relay      both ways, on another thread, until the end
  *
  * Each session is a state machine (session/converter.h); this file finds out facts, asks it for the
- * next step, and takes that step. Whatever a client does or fails to do ends in a deadline.
+ * next step, and takes that step. What passes the gate stands in gate.c. Whatever a client does or
+ * fails to do ends in a deadline.
  */
 #include "converter/pipeline.h"
 
 #include <errno.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -24,15 +28,13 @@
 
 #include "base/cursor.h"
 #include "base/log.h"
+#include "converter/session.h"
 #include "intercept/window.h"
 #include "os/process.h"
 #include "os/sock.h"
-#include "session/converter.h"
-#include "upstream/message.h"
 
 /* What peers can make us hold. The pending limit is below the Fast Open queue, so that a flood gets
  * Error 64 from us and not silence from the kernel, which a client would take for a middlebox. */
-#define SESSIONS_MAX   RELAY_MAX
 #define FASTOPEN_QUEUE 4096
 #define PENDING_MAX    3072
 #define ACCEPT_BATCH   64 /* accepted in one turn, so that others are not starved */
@@ -44,41 +46,6 @@
 #define PATIENCE       50u         /* 10 ms; for clients that do not know theirs */
 #define UPSTREAM_IDLE  600         /* s; then a client that vanished is noticed in 5 minutes */
 #define OVERLOAD_DELAY 0           /* s in Error 64: the client's default of 30 */
-
-enum kind {
-	KIND_LISTENER, /* slot: which */
-	KIND_CLIENT,   /* upstream socket */
-	KIND_SERVER,   /* downstream socket */
-	KIND_DEADLINE,
-	KIND_PATIENCE,
-	KIND_RELAYS,
-	KIND_ADDRESSES,
-	KIND_SIGNALS,
-	KIND_CONTROL,
-	KIND_CONTROL_CLIENT,
-};
-
-/* What is needed until the relay begins. */
-struct handshake {
-	struct message in;
-	uint8_t out[CONVERT_MAX];
-	size_t out_len;
-	uint8_t connect[CONVERT_MAX]; /* the Connect TLV, for the echo */
-	size_t connect_len;
-	bool has_echo, impatient, pending_said;
-	struct convert_echo echo;
-};
-
-struct session {
-	struct slot_ref ref;
-	enum converter_state state;
-	bool established; /* third ACK seen */
-	int up, down;     /* -1: none, or the relay's */
-	struct endpoint client, server;
-	struct handshake *hs;
-	mono_t opened, deadline;
-	struct relay relay;
-};
 
 static void apply(struct converter *c, struct session *s, enum converter_event event);
 
@@ -98,6 +65,7 @@ static void set_deadline(struct converter *c, struct session *s, int64_t us)
 
 static void forget(struct converter *c, struct session *s)
 {
+	converter_gate_forget(c, s);
 	if (s->hs)
 		c->pending--;
 	free(s->hs);
@@ -109,6 +77,7 @@ static void forget(struct converter *c, struct session *s)
 static void put_answer(struct session *s, const struct convert_msg *m)
 {
 	s->hs->out_len = convert_encode(m, s->hs->out, sizeof(s->hs->out));
+	s->hs->said = false;
 }
 
 /* The TCP options of an Extended Connect TLV; empty in a Base one (RFC 8803 6.2.5). */
@@ -160,10 +129,33 @@ static void put_error_byte(struct session *s, enum convert_error code, uint8_t v
 	put_error(s, code, &value, 1);
 }
 
-/* What is written is far smaller than any send buffer: all or nothing. */
+/* Say in the stream what the SYN/ACK did not. It is far smaller than any send buffer: all or nothing. */
 static bool say(struct session *s)
 {
-	return send(s->up, s->hs->out, s->hs->out_len, MSG_NOSIGNAL) == (ssize_t)s->hs->out_len;
+	struct handshake *const h = s->hs;
+
+	if (h->said)
+		return true;
+	h->said = send(s->up, h->out, h->out_len, MSG_NOSIGNAL) == (ssize_t)h->out_len;
+	return h->said;
+}
+
+/* The code of the ICMP message that would have said so, had it come from a router and not from our own
+ * kernel (RFC 792, RFC 4443 3.1). */
+static uint8_t icmp_code(const struct ip_addr *server, int err)
+{
+	const bool v4 = ip_is_v4(server);
+
+	switch (err) {
+	case ENETUNREACH:
+		return 0;
+	case EACCES:
+		return v4 ? 13 : 1;
+	case ETIMEDOUT:
+		return CONVERT_NO_ICMP;
+	default:
+		return v4 ? 1 : 3;
+	}
 }
 
 /* What became of the attempt to reach the server, as an Error TLV (RFC 8803 6.2.8). */
@@ -187,8 +179,8 @@ static void put_server_error(struct session *s, int err)
 	case ENOPROTOOPT:
 	case EACCES:
 	case ETIMEDOUT:
-		/* Without an ICMP message, host unreachable: code 1 (RFC 792). */
-		put_error_byte(s, CONVERT_DESTINATION_UNREACHABLE, (uint8_t)(icmp >= 0 ? icmp : 1));
+		put_error_byte(s, CONVERT_DESTINATION_UNREACHABLE,
+			(uint8_t)(icmp >= 0 ? icmp : icmp_code(&s->server.ip, err)));
 		return;
 	case EADDRNOTAVAIL: /* out of ports towards this server */
 		put_error_byte(s, CONVERT_RESOURCE_EXCEEDED, OVERLOAD_DELAY);
@@ -218,6 +210,19 @@ static void connect_downstream(struct converter *c, struct session *s, bool mptc
 	loop_after(&c->loop, 10 * MS_US * patience, tag(KIND_PATIENCE, s->ref));
 }
 
+/* What came in the SYN behind the message does not wait for the third ACK. It is less than one
+ * segment, and the buffer of a new connection is empty. */
+static void push_early(struct session *s)
+{
+	uint8_t buf[2048];
+
+	if (s->established)
+		return;
+	const ssize_t n = recv(s->up, buf, sizeof(buf), 0);
+	if (n > 0 && send(s->down, buf, (size_t)n, MSG_NOSIGNAL) == n)
+		s->early += (uint64_t)n;
+}
+
 static void on_server(struct converter *c, struct session *s)
 {
 	if (s->state != CONVERTER_CONNECTING && s->state != CONVERTER_PENDING)
@@ -228,6 +233,7 @@ static void on_server(struct converter *c, struct session *s)
 		put_server_error(s, err);
 		apply(c, s, CONVERTER_SERVER_DOWN);
 	} else if (sock_established(s->down)) {
+		push_early(s);
 		put_success(s, 0);
 		apply(c, s, CONVERTER_SERVER_UP);
 	}
@@ -259,6 +265,21 @@ static bool check_cookie(struct converter *c, struct session *s, const struct co
 	cookie_make(&c->cookies, &s->client.ip, c->loop.now, value + 1);
 	put_error(s, CONVERT_MISSING_COOKIE, value, sizeof(value));
 	apply(c, s, CONVERTER_ANSWERABLE);
+	return false;
+}
+
+/* A SYN that was repeated by the network after its connection had ended. Returns whether the session
+ * goes on. */
+static bool check_nonce(struct converter *c, struct session *s, const struct convert_msg *m)
+{
+	char client[ENDPOINT_TEXT];
+
+	if (!m->has_echo || !replay_is(&c->replay, &s->client.ip, m->echo.nonce, c->loop.now))
+		return true;
+	c->counters.replayed++;
+	log_peer(LOG_WARNING, "client %s: a nonce that was said before: refused",
+		endpoint_text(&s->client, client));
+	answer_now(c, s, CONVERT_NOT_AUTHORIZED, 0);
 	return false;
 }
 
@@ -317,7 +338,7 @@ static void authorise(struct converter *c, struct session *s, const struct conve
 		refuse_by_policy(c, s, v);
 		return;
 	}
-	if (!check_cookie(c, s, m))
+	if (!check_cookie(c, s, m) || !check_nonce(c, s, m))
 		return;
 	if (!m->has_connect) {
 		answer_info(c, s);
@@ -346,6 +367,7 @@ static void on_defect(struct converter *c, struct session *s, enum convert_defec
 	struct handshake *const h = s->hs;
 
 	c->counters.defective++;
+	h->said = false;
 	h->out_len = convert_encode_defect(d, h->in.buf, h->in.have, h->out, sizeof(h->out));
 	log_peer(LOG_WARNING, "client %s: %s: %s", endpoint_text(&s->client, client),
 		convert_defect_text(d), h->out_len ? "answered by an Error TLV" : "reset");
@@ -390,7 +412,7 @@ static void open_session(struct converter *c, int fd, const struct endpoint *cli
 {
 	struct slot_ref ref;
 	struct handshake *const hs = calloc(1, sizeof(*hs));
-	struct session *const s = hs ? slots_take(&c->sessions, &ref) : NULL;
+	struct session *s = hs ? slots_take(&c->sessions, &ref) : NULL;
 
 	c->counters.accepted++;
 	if (!s) {
@@ -410,11 +432,15 @@ static void open_session(struct converter *c, int fd, const struct endpoint *cli
 		return;
 	}
 	set_deadline(c, s, MESSAGE_TIME);
+	converter_gate_watch(c, s);
 	/* Accepted on its SYN: the message is there already, no event need be waited for. */
 	read_message(c, s);
+	s = slots_at(&c->sessions, ref);
+	if (s && s->state == CONVERTER_MESSAGE)
+		converter_gate_release(c, s);
 }
 
-static void on_listener(struct converter *c, unsigned int which)
+void converter_accept(struct converter *c, unsigned int which)
 {
 	struct endpoint client;
 
@@ -459,6 +485,7 @@ static void start_relay(struct converter *c, struct session *s)
 		c->counters.tcp_clients++;
 	loop_del(&c->loop, s->up);
 	loop_del(&c->loop, s->down);
+	converter_gate_forget(c, s);
 	free(s->hs);
 	s->hs = NULL;
 	c->pending--;
@@ -476,7 +503,7 @@ static void on_relay_ended(struct converter *c)
 		struct session *const s = slots_at(&c->sessions, batch[i].owner);
 		if (!s)
 			continue;
-		c->counters.bytes_up += s->relay.way[RELAY_CLIENT].bytes;
+		c->counters.bytes_up += s->early + s->relay.way[RELAY_CLIENT].bytes;
 		c->counters.bytes_down += s->relay.way[RELAY_SERVER].bytes;
 		if (batch[i].end == RELAY_END_FINISHED)
 			c->counters.ended_finished++;
@@ -519,6 +546,7 @@ static void say_pending(struct converter *c, struct session *s)
 {
 	c->counters.pending++;
 	put_success(s, CONVERT_ECHO_PENDING);
+	converter_gate_answer(c, s);
 	if (!say(s)) {
 		end_session(c, s, true);
 		return;
@@ -526,9 +554,10 @@ static void say_pending(struct converter *c, struct session *s)
 	s->hs->pending_said = true;
 }
 
-/* The third ACK may be there already when there is something to say. */
-static void answer_when_established(struct converter *c, struct session *s)
+/* The SYN/ACK may still be there to carry what there is to say, or the third ACK already. */
+static void answer(struct converter *c, struct session *s)
 {
+	converter_gate_answer(c, s);
 	if (!s->established)
 		s->established = sock_established(s->up);
 	if (s->established)
@@ -546,7 +575,7 @@ static void apply(struct converter *c, struct session *s, enum converter_event e
 	switch (next.what) {
 	case CONVERTER_DO_NOTHING:
 		if (was != s->state && (s->state == CONVERTER_ACCEPTING || s->state == CONVERTER_REFUSING))
-			answer_when_established(c, s);
+			answer(c, s);
 		break;
 	case CONVERTER_DO_CONNECT:
 		connect_downstream(c, s, wants_mptcp(connect_options(s->hs)));
@@ -610,7 +639,7 @@ static void on_event(void *ctx, struct loop_tag t, uint32_t events)
 
 	switch ((enum kind)t.kind) {
 	case KIND_LISTENER:
-		on_listener(c, t.ref.slot);
+		converter_accept(c, t.ref.slot);
 		break;
 	case KIND_CLIENT:
 		s = slots_at(&c->sessions, t.ref);
@@ -621,6 +650,9 @@ static void on_event(void *ctx, struct loop_tag t, uint32_t events)
 		s = slots_at(&c->sessions, t.ref);
 		if (s && s->down >= 0)
 			on_server(c, s);
+		break;
+	case KIND_GATE:
+		converter_gate_read(c);
 		break;
 	case KIND_RELAYS:
 		on_relay_ended(c);
@@ -640,6 +672,7 @@ static void on_event(void *ctx, struct loop_tag t, uint32_t events)
 		break;
 	case KIND_DEADLINE:
 	case KIND_PATIENCE:
+	case KIND_ORPHANS:
 		break;
 	}
 }
@@ -649,8 +682,10 @@ static void on_patience(struct converter *c, struct session *s)
 	if (!s->hs || !s->hs->has_echo || s->state != CONVERTER_CONNECTING)
 		return; /* PENDING is for those who sent an Echo TLV */
 	s->hs->impatient = true;
-	if (s->established)
+	if (s->established || converter_gate_can_answer(s))
 		apply(c, s, CONVERTER_IMPATIENT);
+	else
+		converter_gate_release(c, s); /* PENDING follows in the stream */
 }
 
 static void on_deadline(struct converter *c, struct session *s)
@@ -682,9 +717,13 @@ static void on_timer(void *ctx, struct loop_tag t)
 		if (s)
 			on_patience(c, s);
 		break;
+	case KIND_ORPHANS:
+		converter_gate_orphans(c);
+		break;
 	case KIND_CONTROL_CLIENT:
 		control_on_timer(c->control, t.ref);
 		break;
+	case KIND_GATE:
 	case KIND_LISTENER:
 	case KIND_CLIENT:
 	case KIND_SERVER:
@@ -694,39 +733,6 @@ static void on_timer(void *ctx, struct loop_tag t)
 	case KIND_CONTROL:
 		break;
 	}
-}
-
-/* ---- what the control socket tells ---- */
-
-static json_t *session_json(const struct converter *c, const struct session *s)
-{
-	char client[ENDPOINT_TEXT], server[ENDPOINT_TEXT];
-
-	return json_pack("{s:s, s:s, s:s, s:f, s:I, s:I}", "state", converter_state_text(s->state),
-		"client", endpoint_text(&s->client, client), "server", endpoint_text(&s->server, server),
-		"seconds", (double)mono_diff(c->loop.now, s->opened) / S_US,
-		"bytes_up", (json_int_t)s->relay.way[RELAY_CLIENT].bytes,
-		"bytes_down", (json_int_t)s->relay.way[RELAY_SERVER].bytes);
-}
-
-static json_t *answer_control(void *ctx, const char *command)
-{
-	const struct converter *const c = ctx;
-
-	if (!strcmp(command, "status"))
-		return json_pack("{s:s, s:s, s:i, s:f, s:i, s:i, s:o}", "program", "plait-converter",
-			"version", PLAIT_VERSION, "pid", (int)getpid(),
-			"seconds", (double)mono_diff(c->loop.now, c->started) / S_US,
-			"sessions", (int)c->sessions.used, "pending", (int)c->pending,
-			"counters", converter_counters_json(&c->counters));
-	if (!strcmp(command, "sessions")) {
-		json_t *const list = json_array();
-		uint32_t slot = 0;
-		for (const struct session *s; (s = slots_next(&c->sessions, &slot)); slot++)
-			json_array_append_new(list, session_json(c, s));
-		return json_pack("{s:o}", "sessions", list);
-	}
-	return NULL;
 }
 
 /* ---- open, run, close ---- */
@@ -771,6 +777,8 @@ static void open_window(struct converter *c)
 
 int converter_open(struct converter *c, const struct converter_config *config)
 {
+	uint8_t key[REPLAY_KEY];
+
 	*c = (struct converter){
 		.config = config, .relay_ended = -1, .addresses = -1, .signals = -1, .loop.epfd = -1,
 		.policy = { .clients = config->clients, .n_clients = config->n_clients,
@@ -785,6 +793,8 @@ int converter_open(struct converter *c, const struct converter_config *config)
 		return err;
 	c->started = c->loop.now;
 	cookie_init(&c->cookies, c->loop.now);
+	randombytes_buf(key, sizeof(key));
+	replay_init(&c->replay, key, c->loop.now);
 	c->signals = process_signals(); /* before there are threads */
 	err = watch(c, c->signals, KIND_SIGNALS);
 	if (!err)
@@ -801,11 +811,12 @@ int converter_open(struct converter *c, const struct converter_config *config)
 	}
 	if (!err) {
 		open_window(c);
+		converter_gate_open(c);
 		err = open_listeners(c);
 	}
 	if (!err)
 		err = control_open(&c->control, config->control, &c->loop, KIND_CONTROL,
-			KIND_CONTROL_CLIENT, answer_control, c);
+			KIND_CONTROL_CLIENT, converter_answer_control, c);
 	return err;
 }
 
@@ -824,6 +835,7 @@ void converter_close(struct converter *c)
 	}
 	if (c->window_port)
 		window_close(c->window_port);
+	converter_gate_close(c);
 	relay_pool_free(c->relays);
 	for (struct session *s; (s = slots_next(&c->sessions, &slot)); slot++) {
 		if (s->up >= 0)
@@ -833,6 +845,8 @@ void converter_close(struct converter *c)
 		free(s->hs);
 	}
 	slots_done(&c->sessions);
+	flows_done(&c->flows);
+	replay_done(&c->replay);
 	control_close(c->control);
 	if (c->addresses >= 0)
 		close(c->addresses);

@@ -8,14 +8,17 @@
 #include <jansson.h>
 
 #include "account/counters.h"
+#include "base/flows.h"
 #include "base/slots.h"
 #include "control/control.h"
 #include "converter/config.h"
+#include "gate/queue.h"
 #include "os/loop.h"
 #include "os/restore.h"
 #include "relay/relay.h"
 #include "steer/cookie.h"
 #include "steer/policy.h"
+#include "steer/replay.h"
 
 struct converter {
 	const struct converter_config *config;
@@ -26,8 +29,13 @@ struct converter {
 	int relay_ended, listener[CONVERTER_LISTEN_MAX], addresses, signals;
 	bool listening;
 	uint16_t window_port; /* see intercept/window.h; 0: not installed */
+	struct queue *gate; /* NULL: none */
+	struct flows flows; /* to sessions that are not relayed yet; our end is near */
+	struct orphan *orphan; /* SYN/ACKs before their session; a list */
+	unsigned int n_orphans;
 	struct policy policy;
 	struct cookie_keys cookies;
+	struct replay replay;
 	struct control *control;
 	struct converter_counters counters;
 	mono_t started;

@@ -151,7 +151,7 @@ static void take_converters(struct cpe_config *c)
 int cpe_config_read(struct cpe_config *c, const char *path)
 {
 	static char empty[] = "", none[] = "{}", aggregate[] = "aggregate", faithful[] = "faithful";
-	static char direct[] = "direct", control[] = "/run/plait/cpe.sock", state[] = "/run/plait/cpe.state";
+	static char direct[] = "direct", automatic[] = "auto", control[] = "/run/plait/cpe.sock", state[] = "/run/plait/cpe.state";
 	cfg_opt_t lan[] = { CFG_STR_LIST("interfaces", none, CFGF_NONE), CFG_END() };
 	cfg_opt_t wan[] = {
 		CFG_STR("interface", empty, CFGF_NONE),
@@ -170,6 +170,7 @@ int cpe_config_read(struct cpe_config *c, const char *path)
 		CFG_STR("handshake", faithful, CFGF_NONE),
 		CFG_INT("distrust_ttl", 600, CFGF_NONE),
 		CFG_STR("no_converter", direct, CFGF_NONE),
+		CFG_STR("gate", automatic, CFGF_NONE),
 		CFG_STR_LIST("bypass", none, CFGF_NONE),
 		CFG_STR("control", control, CFGF_NONE),
 		CFG_STR("state", state, CFGF_NONE),
@@ -186,7 +187,7 @@ int cpe_config_read(struct cpe_config *c, const char *path)
 		{ "converter", check_converter }, { "converter|address", conf_check_address },
 		{ "converter|port", conf_check_port }, { "handshake", check_handshake },
 		{ "distrust_ttl", conf_check_positive }, { "no_converter", check_no_converter },
-		{ "bypass", check_bypass }, { "relay_buffer", conf_check_positive }, { NULL, NULL } });
+		{ "gate", conf_check_gate }, { "bypass", check_bypass }, { "relay_buffer", conf_check_positive }, { NULL, NULL } });
 	if (!c->cfg)
 		return -1;
 	if (!cfg_size(c->cfg, "lan")) {
@@ -201,6 +202,7 @@ int cpe_config_read(struct cpe_config *c, const char *path)
 	c->distrust_ttl = cfg_getint(c->cfg, "distrust_ttl") * S_US;
 	c->early = !strcmp(cfg_getstr(c->cfg, "handshake"), "early");
 	c->refuse = !strcmp(cfg_getstr(c->cfg, "no_converter"), "refuse");
+	c->gate = !strcmp(cfg_getstr(c->cfg, "gate"), "auto");
 	c->control = cfg_getstr(c->cfg, "control");
 	c->state = cfg_getstr(c->cfg, "state");
 	c->workers = conf_workers(c->cfg);
@@ -224,6 +226,7 @@ void cpe_config_print(const struct cpe_config *c)
 	printf("handshake = %s\n", c->early ? "early" : "faithful");
 	printf("distrust_ttl = %lld\n", (long long)(c->distrust_ttl / S_US));
 	printf("no_converter = %s\n", c->refuse ? "refuse" : "direct");
+	printf("gate = %s\n", c->gate ? "auto" : "off");
 	conf_print_list(c->cfg, "bypass");
 	printf("control = \"%s\"\n", c->control);
 	printf("state = \"%s\"\n", c->state);

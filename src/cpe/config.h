@@ -29,6 +29,7 @@ struct cpe_config {
 	int64_t distrust_ttl; /* us */
 	bool early;           /* handshake = early */
 	bool refuse;          /* no_converter = refuse */
+	bool gate;            /* gate = auto */
 	const char *control, *state;
 	unsigned int workers;
 	size_t relay_buffer;

@@ -2,19 +2,20 @@
 /*
  * The CPE. Theory of operation:
  *
- *   1 intercept  a LAN host's connection to a server comes out of TPROXY
+ *   1 intercept  a LAN host's SYN reaches a TPROXY listener; its SYN/ACK waits at the LAN gate. Without
+ *                that gate, or with `handshake = early`, the accepted connection comes instead
  *   2 steer      which converter; without a usable one direct, or refused
- *   3 upstream   an MPTCP connection to the converter with the Convert message in its SYN, from the
- *                address of the first link that works
- *   4 await      the handshake is over: what the LAN host said meanwhile follows at once to a
- *                converter that has proved itself lately, so that waiting for the answer costs no
- *                round trip. It is only looked at: should another converter be needed, it is still
- *                in the LAN host's socket
- *   5 verify     the answer echoes what was sent, bit for bit; the relay gets what follows it
+ *   3 upstream   an MPTCP connection to the converter, from the address of the first link that works;
+ *                the gate puts the Convert message into its SYN. Early data of the LAN host ride
+ *                behind it, to a converter that has proved itself lately. They are only looked at:
+ *                should another converter be needed, they are still in the LAN host's socket
+ *   4 verify     the answer echoes what was sent, bit for bit. It comes in the SYN/ACK, where the gate
+ *                takes it out, or as the first bytes of the stream
+ *   5 admit      the LAN host's handshake goes on, or is refused as the server refused
  *   6 relay      both ways, on another thread, until the end
  *
  * Each session is a state machine (session/client.h); this file finds out facts, asks it for the
- * next step, and takes that step.
+ * next step, and takes that step. What passes the gates stands in gate.c.
  */
 #include "cpe/pipeline.h"
 
@@ -27,74 +28,28 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "cpe/session.h"
 #include "os/process.h"
 #include "os/sock.h"
-#include "session/client.h"
-#include "upstream/message.h"
-#include "upstream/request.h"
 
-#define SESSIONS_MAX RELAY_MAX
 #define ACCEPT_BATCH 64 /* accepted in one turn, so that others are not starved */
 
-/* The kernel repeats an unanswered SYN after 1 s, without its data, which would cost the connection
- * its MPTCP. So a new connection, on another link if there is one, is begun just before that. The
- * last attempt gets the time of the kernel's own repetitions, at 1 s and 3 s. */
+/* A handshake that nobody answers is begun anew on another link, just before the kernel repeats its
+ * SYN after 1 s. (Without the gate that repetition has no data, and costs the connection its MPTCP.) */
 #define ATTEMPT_TIME   (900 * MS_US)
-#define HANDSHAKE_TIME (3500 * MS_US)
+/* When every link was tried and a proven converter is left to be tried by stream bytes: one repetition. */
+#define LINKS_TIME     (2500 * MS_US)
 /* From the handshake to the answer. A converter says PENDING when its patience, at most 1 s, is over. */
 #define ANSWER_TIME    (5 * S_US)
 #define VERDICT_TIME   (75 * S_US) /* a converter gives its server less */
 #define DIRECT_TIME    (75 * S_US)
+#define ADMIT_TIME     (10 * S_US) /* for a LAN host to end its handshake: some repetitions */
+#define EARLY_WAIT     (5 * MS_US) /* for its first bytes: a client that speaks first does so at once */
 #define LINKS_CALM     (20 * MS_US) /* changes of links come in flocks: look once behind them */
 #define PROBE_EVERY    (1 * S_US)   /* how often is looked whether a probe is due */
 
 #define EARLY_MAX      (64u << 10)  /* bytes sent before the answer: the first request, not a bulk */
 #define LAN_IDLE       1800         /* s; then a LAN host that vanished is noticed in 5 minutes */
-
-enum kind {
-	KIND_LISTENER, /* slot: which */
-	KIND_LAN,      /* the LAN host's socket */
-	KIND_UP,       /* towards converter or server */
-	KIND_DEADLINE,
-	KIND_PROBE,    /* slot: the converter */
-	KIND_PROBES,
-	KIND_RELAYS,
-	KIND_LINKS,
-	KIND_SIGNALS,
-	KIND_CONTROL,
-	KIND_CONTROL_CLIENT,
-};
-
-/* What is needed until the relay begins. */
-struct handshake {
-	struct request request;
-	struct message in;
-	uint32_t tried; /* converters, by steer_bit() */
-	size_t early;   /* bytes of the LAN host sent upstream, still in its socket */
-	struct wan *wan; /* where this attempt began; NULL: the routing table's choice */
-	unsigned int attempts; /* handshakes with this converter that nobody answered */
-	unsigned int asked_again; /* with another cookie */
-	mono_t started; /* of this attempt */
-};
-
-struct session {
-	struct slot_ref ref;
-	enum client_state state;
-	int lan, up; /* -1: none, or the relay's */
-	struct endpoint lan_host, server;
-	struct converter *converter; /* NULL: direct */
-	struct handshake *hs;
-	uint64_t early; /* bytes that went upstream before the relay */
-	mono_t opened, deadline;
-	struct relay relay;
-};
-
-/* A connection that asks an unreachable converter whether it is back (RFC 8803 6.2.3). */
-struct probe {
-	int fd;
-	struct message in;
-	mono_t deadline;
-};
 
 static void apply(struct cpe *c, struct session *s, enum client_event event);
 
@@ -103,11 +58,6 @@ static void apply(struct cpe *c, struct session *s, enum client_event event);
 static struct loop_tag tag(enum kind kind, struct slot_ref ref)
 {
 	return (struct loop_tag){ .kind = kind, .ref = ref };
-}
-
-static struct loop_tag tag_slot(enum kind kind, uint32_t slot)
-{
-	return tag(kind, (struct slot_ref){ .slot = slot });
 }
 
 static void set_deadline(struct cpe *c, struct session *s, int64_t us)
@@ -119,6 +69,7 @@ static void set_deadline(struct cpe *c, struct session *s, int64_t us)
 
 static void forget(struct cpe *c, struct session *s)
 {
+	cpe_gate_forget(c, s);
 	free(s->hs);
 	s->hs = NULL;
 	slots_give(&c->sessions, s->ref);
@@ -145,6 +96,12 @@ static void steer(struct cpe *c, struct session *s)
 	}
 }
 
+/* Connections that no converter can take are not even taken from the kernel's forwarding. */
+void cpe_consider_taking(struct cpe *c)
+{
+	intercept_take(&c->intercept, c->config->refuse || steer_any(&c->steer, c->loop.now));
+}
+
 static void say_left_out(const struct cpe *c, const struct converter *v, const char *why, int64_t us)
 {
 	char at[ENDPOINT_TEXT];
@@ -155,46 +112,136 @@ static void say_left_out(const struct cpe *c, const struct converter *v, const c
 
 /* ---- 3 upstream ---- */
 
+/* What the SYN may carry behind the message: the LAN host's first bytes, if they are there. */
+static void add_early(struct cpe *c, struct session *s)
+{
+	struct handshake *const hs = s->hs;
+
+	if (!c->config->early || s->lan < 0 || hs->carriage == CARRY_STREAM ||
+		!steer_proven(s->converter, c->loop.now))
+		return;
+	const ssize_t n = recv(s->lan, hs->out + hs->out_len, sizeof(hs->out) - hs->out_len, MSG_PEEK);
+	if (n <= 0)
+		return;
+	hs->out_len += (size_t)n;
+	hs->early = (size_t)n;
+}
+
+static int make_request(struct cpe *c, struct session *s)
+{
+	const struct converter *const v = s->converter;
+	struct handshake *const hs = s->hs;
+	struct request_terms terms = {
+		.patience = steer_patience(v), .bare = v->bare,
+		.in_syn_ack = c->up_gate && hs->carriage == CARRY_ALL,
+		.cookie = { .p = v->cookie, .len = v->cookie_len },
+	};
+
+	randombytes_buf(&terms.nonce, sizeof(terms.nonce));
+	const int err = request_make(&hs->request, &s->server, &terms);
+	if (err)
+		return err;
+	memcpy(hs->out, hs->request.bytes, hs->request.len);
+	hs->out_len = hs->request.len;
+	add_early(c, s);
+	return 0;
+}
+
+static unsigned int link_of(const struct cpe *c, const struct wan *w)
+{
+	return w ? (unsigned int)(w - c->paths.wan) : STEER_LINKS - 1;
+}
+
+/* The links from which @v cannot be used, as a mask for paths_first(). */
+static uint32_t useless_links(const struct cpe *c, struct converter *v)
+{
+	uint32_t mask = 0;
+
+	for (unsigned int i = 0; i < c->paths.n; i++)
+		mask |= (uint32_t)(steer_carriage(v, i, c->loop.now) == CARRY_NOTHING) << i;
+	return mask;
+}
+
+/* How often a handshake with this converter is begun: on every link, and a proven converter may get
+ * its message as stream bytes at last. Without the gate a lost SYN is made up for by a new one. */
+static unsigned int attempts_all(const struct cpe *c, const struct session *s)
+{
+	const unsigned int links = paths_count(&c->paths, &s->converter->at.ip);
+	const unsigned int n = links ? links : 1;
+
+	if (c->up_gate)
+		return n + steer_proven(s->converter, c->loop.now);
+	return n > 1 ? n : 2;
+}
+
+static int64_t attempt_time(const struct cpe *c, const struct session *s)
+{
+	const unsigned int all = attempts_all(c, s), now = s->hs->attempts + 1;
+
+	if (now >= all)
+		return HANDSHAKE_TIME;
+	return c->up_gate && now + 1 == all ? LINKS_TIME : ATTEMPT_TIME;
+}
+
+static void choose_carriage(struct cpe *c, struct session *s)
+{
+	struct converter *const v = s->converter;
+	struct handshake *const hs = s->hs;
+	const bool proven = steer_proven(v, c->loop.now);
+
+	hs->wan = paths_first(&c->paths, &v->at.ip, useless_links(c, v), c->loop.now);
+	hs->link = link_of(c, hs->wan);
+	hs->carriage = steer_carriage(v, hs->link, c->loop.now);
+	if (proven && c->up_gate && hs->attempts && hs->attempts + 1 == attempts_all(c, s))
+		hs->carriage = CARRY_STREAM;
+	/* Stream bytes are for peers that are known to be converters. */
+	if (hs->carriage == CARRY_NOTHING || (hs->carriage == CARRY_STREAM && !proven))
+		hs->carriage = CARRY_ALL;
+}
+
 static int open_upstream(struct cpe *c, struct session *s)
 {
 	struct converter *const v = s->converter;
-	struct request *const r = &s->hs->request;
-	uint64_t nonce;
+	struct handshake *const hs = s->hs;
 
-	randombytes_buf(&nonce, sizeof(nonce));
-	const int err = request_make(r, &s->server, nonce, steer_patience(v),
-		(struct span){ .p = v->cookie, .len = v->cookie_len });
+	hs->in.have = 0;
+	hs->syn_seen = hs->answered = false;
+	hs->started = c->loop.now;
+	choose_carriage(c, s);
+	int err = make_request(c, s);
 	if (err)
 		return err;
-	s->hs->in.have = 0;
-	s->hs->started = c->loop.now;
-	s->hs->wan = paths_first(&c->paths, &v->at.ip, c->loop.now);
 	v->connections++;
-	return sock_connect_fastopen(&v->at, paths_address(s->hs->wan, &v->at.ip), r->bytes, r->len);
+	const bool fast_open = !c->up_gate && hs->carriage != CARRY_STREAM;
+	s->up = sock_connect_converter(&v->at, paths_address(hs->wan, &v->at.ip), hs->out,
+		fast_open ? hs->out_len : 0);
+	if (s->up < 0)
+		return s->up;
+	if (c->up_gate)
+		err = cpe_gate_watch(c, s->up, v, s->ref, &s->up_near);
+	return err ? err : loop_add(&c->loop, s->up, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, tag(KIND_UP, s->ref));
 }
 
-/* Whether the attempt that begins is the last one with its converter: every link is tried once, and
- * a single one twice. */
-static bool last_attempt(const struct cpe *c, const struct session *s)
+static void close_upstream(struct cpe *c, struct session *s)
 {
-	const unsigned int links = paths_count(&c->paths, &s->converter->at.ip);
-
-	return s->hs->attempts + 1 >= (links > 1 ? links : 2);
+	if (s->up >= 0)
+		sock_reset(s->up);
+	s->up = -1;
+	if (s->converter)
+		cpe_gate_unwatch(c, s->converter, &s->up_near);
 }
 
 static void connect_converter(struct cpe *c, struct session *s)
 {
-	s->up = open_upstream(c, s);
-	int err = s->up < 0 ? s->up : 0;
-	if (!err)
-		err = loop_add(&c->loop, s->up, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, tag(KIND_UP, s->ref));
+	const int err = open_upstream(c, s);
+
 	if (err) {
 		c->counters.converter_unreachable++;
 		say_left_out(c, s->converter, strerror(-err), steer_unreachable(s->converter, c->loop.now));
 		apply(c, s, CLIENT_CONVERTER_FAILED);
 		return;
 	}
-	set_deadline(c, s, last_attempt(c, s) ? HANDSHAKE_TIME : ATTEMPT_TIME);
+	set_deadline(c, s, attempt_time(c, s));
 }
 
 static void connect_direct(struct cpe *c, struct session *s)
@@ -210,21 +257,14 @@ static void connect_direct(struct cpe *c, struct session *s)
 	set_deadline(c, s, DIRECT_TIME);
 }
 
-static void close_upstream(struct session *s)
-{
-	if (s->up >= 0)
-		sock_reset(s->up);
-	s->up = -1;
-}
-
-/* ---- 4 await ---- */
+/* ---- 4 verify ---- */
 
 /* Send what the LAN host said so far, leaving it where it is. */
 static void send_early(struct cpe *c, struct session *s)
 {
 	static uint8_t buf[EARLY_MAX];
 
-	if (s->hs->early || !steer_proven(s->converter, c->loop.now))
+	if (s->lan < 0 || s->hs->early || !steer_proven(s->converter, c->loop.now))
 		return;
 	const ssize_t n = recv(s->lan, buf, sizeof(buf), MSG_PEEK);
 	if (n <= 0)
@@ -247,13 +287,12 @@ static bool discard_early(struct session *s)
 	return true;
 }
 
-/* ---- 5 verify ---- */
-
 static void failed(struct cpe *c, struct session *s, const char *why, int64_t us)
 {
 	if (us)
 		say_left_out(c, s->converter, why, us);
 	apply(c, s, CLIENT_CONVERTER_FAILED);
+	cpe_consider_taking(c);
 }
 
 /* Give this attempt up and steer anew, with the same converter among the choices. */
@@ -263,11 +302,11 @@ static void try_again(struct cpe *c, struct session *s)
 	apply(c, s, CLIENT_CONVERTER_FAILED);
 }
 
-/* Ask the same converter once more, with what was learnt. A session does so twice at most: a cookie
- * that is too old, then none, then a new one. */
+/* Ask the same converter once more, with what was learnt. A session does so three times at most: a
+ * cookie that is too old, then none, then a new one; or without the Echo TLV. */
 static bool ask_again(struct cpe *c, struct session *s)
 {
-	if (s->hs->asked_again == 2)
+	if (s->hs->asked_again == 3)
 		return false;
 	s->hs->asked_again++;
 	try_again(c, s);
@@ -296,25 +335,64 @@ static void on_unauthorized(struct cpe *c, struct session *s, const struct conve
 		failed(c, s, convert_error_name(m->error), steer_unauthorized(v, c->loop.now));
 }
 
-static void on_answer(struct cpe *c, struct session *s, const struct convert_msg *m)
+static void on_unsupported(struct cpe *c, struct session *s)
 {
 	struct converter *const v = s->converter;
-	const bool verdict = s->state == CLIENT_PENDING;
-	const enum answer a = verdict ? request_judge_verdict(m) : request_judge(&s->hs->request, m);
+	char at[ENDPOINT_TEXT];
+
+	v->bare = true;
+	log_info("converter \"%s\" (%s): it knows no Echo TLV: it is asked without one, and its answers are "
+		 "taken as they are", v->name, endpoint_text(&v->at, at));
+	if (!ask_again(c, s))
+		failed(c, s, "it supports no request of ours", steer_wrong(&c->steer, v, c->loop.now));
+}
+
+/* How the LAN host is refused: as the converter was. */
+static int refusal_of(const struct convert_msg *m)
+{
+	if (m->error != CONVERT_DESTINATION_UNREACHABLE)
+		return REFUSE_RESET;
+	const uint8_t code = m->error_value.len ? m->error_value.p[0] : 0;
+	return code == CONVERT_NO_ICMP ? REFUSE_SILENT : code;
+}
+
+static void on_good_answer(struct cpe *c, struct session *s, enum answer a)
+{
+	struct converter *const v = s->converter;
+	struct handshake *const hs = s->hs;
+
+	if (s->state != CLIENT_PENDING) {
+		steer_good(v, c->loop.now);
+		if (hs->carriage == CARRY_ALL && (hs->syn_seen || !c->up_gate))
+			steer_carries_all(v, hs->link);
+	}
+	hs->in.have = 0;
+	if (s->state == CLIENT_CONVERTING) { /* at the gate; the kernel has yet to see the SYN/ACK */
+		hs->answered = true;
+		hs->answer = a;
+		return;
+	}
+	if (a == ANSWER_PENDING)
+		set_deadline(c, s, VERDICT_TIME);
+	apply(c, s, a == ANSWER_PENDING ? CLIENT_UNDECIDED : CLIENT_ACCEPTED);
+}
+
+void cpe_on_answer(struct cpe *c, struct session *s, const struct convert_msg *m)
+{
+	struct converter *const v = s->converter;
+	const enum answer a = s->state == CLIENT_PENDING ? request_judge_verdict(m)
+							 : request_judge(&s->hs->request, m);
 
 	switch (a) {
 	case ANSWER_ACCEPTED:
 	case ANSWER_PENDING:
-		if (!verdict)
-			steer_good(v, c->loop.now);
-		s->hs->in.have = 0;
-		if (a == ANSWER_PENDING)
-			set_deadline(c, s, VERDICT_TIME);
-		apply(c, s, a == ANSWER_PENDING ? CLIENT_UNDECIDED : CLIENT_ACCEPTED);
+		on_good_answer(c, s, a);
 		break;
 	case ANSWER_REFUSED:
 		c->counters.refused_by_server++;
-		log_debug("the server refused: %s", convert_error_name(m->error));
+		if (m->has_echo && s->state != CLIENT_PENDING)
+			steer_good(v, c->loop.now);
+		s->hs->refusal = refusal_of(m);
 		apply(c, s, CLIENT_SERVER_REFUSED);
 		break;
 	case ANSWER_UNAVAILABLE:
@@ -327,11 +405,67 @@ static void on_answer(struct cpe *c, struct session *s, const struct convert_msg
 	case ANSWER_COOKIE:
 		take_cookie(c, s, m);
 		break;
+	case ANSWER_UNSUPPORTED:
+		on_unsupported(c, s);
+		break;
 	case ANSWER_WRONG:
 		c->counters.answer_wrong++;
 		failed(c, s, "its answer is none to our request", steer_wrong(&c->steer, v, c->loop.now));
 		break;
 	}
+}
+
+void cpe_on_defect(struct cpe *c, struct session *s, enum convert_defect d)
+{
+	c->counters.answer_wrong++;
+	failed(c, s, convert_defect_text(d), steer_wrong(&c->steer, s->converter, c->loop.now));
+}
+
+static void say_carries(const struct cpe *c, const struct session *s, const char *what, int64_t us)
+{
+	const struct wan *const w = s->hs->wan;
+
+	(void)c;
+	log_peer(LOG_WARNING, "wan \"%s\", converter \"%s\": %s for %lld s", w ? w->name : "",
+		s->converter->name, what, (long long)((us + S_US - 1) / S_US));
+}
+
+void cpe_on_syn_refused(struct cpe *c, struct session *s)
+{
+	struct converter *const v = s->converter;
+	const bool proven = steer_proven(v, c->loop.now);
+	const int64_t us = steer_carries(&c->steer, v, s->hs->link, proven ? CARRY_STREAM : CARRY_NOTHING,
+		c->loop.now);
+	const struct wan *const w = s->hs->wan;
+
+	c->counters.syn_refused++;
+	if (proven) {
+		say_carries(c, s, "the SYN's data were not taken: messages go as stream bytes", us);
+		try_again(c, s);
+	} else if (w && paths_first(&c->paths, &v->at.ip, useless_links(c, v), c->loop.now)) {
+		say_carries(c, s, "the SYN's data were not taken: not used", us);
+		try_again(c, s); /* on another link */
+	} else {
+		failed(c, s, "it took no data from our SYN: it is no converter, or a middlebox removed them",
+			steer_wrong(&c->steer, v, c->loop.now));
+	}
+}
+
+/* The stream ended before an answer. Where a middlebox ate the payload of the SYN/ACK, the converter's
+ * kernel resets: our ACK acknowledges too little. */
+static void on_no_answer(struct cpe *c, struct session *s, bool reset)
+{
+	struct handshake *const hs = s->hs;
+
+	if (reset && s->state == CLIENT_ANSWERING && hs->request.in_syn_ack && !hs->in.have) {
+		say_carries(c, s, "an answer in the SYN/ACK may have been lost: it is asked for in the stream",
+			steer_carries(&c->steer, s->converter, hs->link, CARRY_SYN, c->loop.now));
+		try_again(c, s);
+		return;
+	}
+	c->counters.answer_missing++;
+	failed(c, s, "it closed the connection without an answer",
+		steer_wrong(&c->steer, s->converter, c->loop.now));
 }
 
 static void read_answer(struct cpe *c, struct session *s)
@@ -347,33 +481,56 @@ static void read_answer(struct cpe *c, struct session *s)
 		case MESSAGE_MORE:
 			return;
 		case MESSAGE_WHOLE:
-			on_answer(c, s, &m);
+			cpe_on_answer(c, s, &m);
 			break;
 		case MESSAGE_DEFECT:
-			c->counters.answer_wrong++;
-			failed(c, s, convert_defect_text(defect),
-				steer_wrong(&c->steer, s->converter, c->loop.now));
+			cpe_on_defect(c, s, defect);
 			break;
 		case MESSAGE_EOF:
+			on_no_answer(c, s, false);
+			break;
 		case MESSAGE_BROKEN:
-			c->counters.answer_missing++;
-			failed(c, s, "it closed the connection without an answer",
-				steer_wrong(&c->steer, s->converter, c->loop.now));
+			on_no_answer(c, s, true);
 			break;
 		}
 		s = slots_at(&c->sessions, ref);
 	}
 }
 
+/* Say as stream bytes what the SYN did not carry. */
+static void send_message(struct cpe *c, struct session *s)
+{
+	struct handshake *const hs = s->hs;
+
+	if (hs->syn_seen || (!c->up_gate && hs->carriage != CARRY_STREAM))
+		return;
+	/* A SYN that passed by a full gate, towards a peer that nobody knows. */
+	const bool may = hs->carriage == CARRY_STREAM || steer_proven(s->converter, c->loop.now);
+	if (!may || send(s->up, hs->out, hs->out_len, MSG_NOSIGNAL) != (ssize_t)hs->out_len)
+		apply(c, s, CLIENT_CONVERTER_FAILED);
+	else if (hs->attempts)
+		say_carries(c, s, "only a SYN without data was answered: messages go as stream bytes",
+			steer_carries(&c->steer, s->converter, hs->link, CARRY_STREAM, c->loop.now));
+}
+
 static void on_connected(struct cpe *c, struct session *s)
 {
+	const struct slot_ref ref = s->ref;
+
 	if (s->state == CLIENT_CONVERTING) {
-		s->converter->rtt = mono_diff(c->loop.now, s->hs->started);
+		steer_handshake(s->converter, mono_diff(c->loop.now, s->hs->started));
 		if (s->hs->wan)
 			paths_answered(s->hs->wan);
 		set_deadline(c, s, ANSWER_TIME);
 	}
 	apply(c, s, CLIENT_CONNECTED);
+	s = slots_at(&c->sessions, ref);
+	if (!s || s->state != CLIENT_ANSWERING)
+		return;
+	if (s->hs->answered)
+		on_good_answer(c, s, s->hs->answer);
+	else
+		send_message(c, s);
 }
 
 /* Nobody answered the SYN: the link may be dead, whatever its carrier says. */
@@ -381,12 +538,12 @@ static void on_silence(struct cpe *c, struct session *s)
 {
 	struct wan *const w = s->hs->wan;
 
-	if (w && paths_count(&c->paths, &s->converter->at.ip) > 1) {
+	if (w && paths_count(&c->paths, &s->converter->at.ip) > 1 && s->hs->carriage != CARRY_STREAM) {
 		const int64_t us = paths_silent(w, c->loop.now);
 		log_peer(LOG_WARNING, "wan \"%s\": no answer to a SYN: connections begin on others for %lld s",
 			w->name, (long long)((us + S_US - 1) / S_US));
 	}
-	if (last_attempt(c, s)) {
+	if (s->hs->attempts + 1 >= attempts_all(c, s)) {
 		s->hs->attempts = 0;
 		c->counters.converter_unreachable++;
 		failed(c, s, "no answer to our SYN", steer_unreachable(s->converter, c->loop.now));
@@ -396,14 +553,34 @@ static void on_silence(struct cpe *c, struct session *s)
 	try_again(c, s); /* on another link, if there is one */
 }
 
-static void on_connect_failed(struct cpe *c, struct session *s, const char *why)
+/* What the end of a direct attempt means for the LAN host. MPTCP sockets tell no ICMP codes. */
+static int refusal_by_errno(const struct session *s, int err)
+{
+	const bool v4 = ip_is_v4(&s->server.ip);
+
+	switch (err) { /* RFC 792, RFC 4443 3.1 */
+	case ENETUNREACH:
+		return 0;
+	case EHOSTUNREACH:
+		return v4 ? 1 : 3;
+	case EACCES:
+		return v4 ? 13 : 1;
+	case ETIMEDOUT:
+		return REFUSE_SILENT;
+	default:
+		return REFUSE_RESET;
+	}
+}
+
+static void on_connect_failed(struct cpe *c, struct session *s, int err)
 {
 	if (s->state == CLIENT_DIRECT) {
+		s->hs->refusal = refusal_by_errno(s, err);
 		apply(c, s, CLIENT_FAILED);
 		return;
 	}
 	c->counters.converter_unreachable++;
-	failed(c, s, why, steer_unreachable(s->converter, c->loop.now));
+	failed(c, s, strerror(err), steer_unreachable(s->converter, c->loop.now));
 }
 
 static void on_up(struct cpe *c, struct session *s)
@@ -413,7 +590,7 @@ static void on_up(struct cpe *c, struct session *s)
 	if (s->state == CLIENT_CONVERTING || s->state == CLIENT_DIRECT) {
 		const int err = sock_error(s->up);
 		if (err)
-			on_connect_failed(c, s, strerror(err));
+			on_connect_failed(c, s, err);
 		else if (sock_established(s->up))
 			on_connected(c, s);
 	}
@@ -430,10 +607,37 @@ static void listen_to_lan(struct cpe *c, bool on)
 		return;
 	c->listening = on;
 	for (uint32_t i = 0; i < 2; i++)
-		loop_mod(&c->loop, c->intercept.listener[i], on ? EPOLLIN : 0, tag_slot(KIND_LISTENER, i));
+		loop_mod(&c->loop, c->intercept.listener[i], on ? EPOLLIN : 0, cpe_tag(KIND_LISTENER, i));
 }
 
-static void open_session(struct cpe *c, int fd, const struct endpoint *lan_host,
+static void watch_lan(struct cpe *c, struct session *s, int fd)
+{
+	s->lan = fd;
+	s->lan_watched = loop_add(&c->loop, fd, EPOLLIN | EPOLLET, tag(KIND_LAN, s->ref)) == 0;
+}
+
+/* No room: what is not accepted yet gets no answer, and comes again. */
+static void turn_away(struct cpe *c, int fd, const struct queued *held)
+{
+	if (held)
+		queue_drop(c->lan_gate, held->id);
+	else
+		sock_reset(fd);
+	c->counters.refused++;
+	log_peer(LOG_WARNING, "%u connections are open, that is all: new ones are refused", SESSIONS_MAX);
+}
+
+/* With `handshake = early` a connection that can carry data in its SYN waits for them a moment. */
+static bool wait_for_early(struct cpe *c, const struct session *s)
+{
+	const struct converter *const v = steer_pick(&c->steer, 0, c->loop.now);
+	uint8_t byte;
+
+	return c->config->early && v && steer_proven(v, c->loop.now) &&
+	       recv(s->lan, &byte, 1, MSG_PEEK) < 0 && errno == EAGAIN;
+}
+
+void cpe_open_session(struct cpe *c, int fd, struct queued *held, const struct endpoint *lan_host,
 	const struct endpoint *server)
 {
 	struct slot_ref ref;
@@ -443,20 +647,38 @@ static void open_session(struct cpe *c, int fd, const struct endpoint *lan_host,
 	c->counters.accepted++;
 	if (!s) {
 		free(hs);
-		sock_reset(fd);
-		c->counters.refused++;
-		log_peer(LOG_WARNING, "%u connections are open, that is all: new ones are reset", SESSIONS_MAX);
+		turn_away(c, fd, held);
 		return;
 	}
-	*s = (struct session){ .ref = ref, .state = CLIENT_ARRIVED, .lan = fd, .up = -1,
+	hs->refusal = REFUSE_RESET;
+	*s = (struct session){ .ref = ref, .state = CLIENT_ARRIVED, .lan = -1, .up = -1,
 		.lan_host = *lan_host, .server = *server, .hs = hs, .opened = c->loop.now };
-	sock_keepalive(fd, LAN_IDLE);
-	if (loop_add(&c->loop, fd, EPOLLIN | EPOLLET, tag(KIND_LAN, ref)) < 0) {
-		sock_reset(fd);
-		forget(c, s);
-		return;
+	if (held) {
+		hold_take(&hs->lan, c->lan_gate, held);
+		flows_put(&c->lan_flows, &(struct flow){ .near = *server, .far = *lan_host }, ref);
+	} else {
+		watch_lan(c, s, fd);
 	}
-	steer(c, s);
+	if (!held && wait_for_early(c, s))
+		set_deadline(c, s, EARLY_WAIT);
+	else
+		steer(c, s);
+}
+
+/* A connection of a LAN host is complete: one whose SYN/ACK was held, or a new one. */
+static void on_accepted(struct cpe *c, int fd, const struct endpoint *lan_host,
+	const struct endpoint *server)
+{
+	struct session *const s = cpe_gate_find(c, lan_host, server);
+
+	if (!s || !s->hs || s->lan >= 0) {
+		cpe_open_session(c, fd, NULL, lan_host, server);
+	} else if (s->state == CLIENT_ADMITTING) {
+		s->lan = fd;
+		apply(c, s, CLIENT_ADMITTED);
+	} else {
+		watch_lan(c, s, fd);
+	}
 }
 
 static void on_listener(struct cpe *c, uint32_t which)
@@ -466,7 +688,7 @@ static void on_listener(struct cpe *c, uint32_t which)
 	for (int i = 0; i < ACCEPT_BATCH; i++) {
 		const int fd = intercept_accept(&c->intercept, (int)which, &lan_host, &server);
 		if (fd >= 0) {
-			open_session(c, fd, &lan_host, &server);
+			on_accepted(c, fd, &lan_host, &server);
 			continue;
 		}
 		if (sock_no_room(-fd)) {
@@ -483,19 +705,35 @@ static void on_lan(struct cpe *c, struct session *s, uint32_t events)
 {
 	if ((events & (EPOLLERR | EPOLLHUP)) && sock_error(s->lan))
 		apply(c, s, CLIENT_LAN_GONE);
+	else if (s->state == CLIENT_ARRIVED)
+		steer(c, s);
 	else if (s->state == CLIENT_ANSWERING || s->state == CLIENT_PENDING)
 		send_early(c, s);
+}
+
+/* ---- 5 admit ---- */
+
+static void admit(struct cpe *c, struct session *s)
+{
+	if (s->lan >= 0) {
+		apply(c, s, CLIENT_ADMITTED);
+		return;
+	}
+	hold_release(&s->hs->lan, c->lan_gate);
+	set_deadline(c, s, ADMIT_TIME);
 }
 
 /* ---- 6 relay, and the ends ---- */
 
 static void end_session(struct cpe *c, struct session *s, bool reset)
 {
-	close_upstream(s);
+	close_upstream(c, s);
 	if (s->lan >= 0 && reset)
 		sock_reset(s->lan);
 	else if (s->lan >= 0)
 		close(s->lan);
+	else
+		cpe_gate_refuse(c, s, reset ? s->hs->refusal : REFUSE_SILENT);
 	forget(c, s);
 	listen_to_lan(c, true);
 }
@@ -512,8 +750,11 @@ static void start_relay(struct cpe *c, struct session *s)
 	} else {
 		c->counters.direct++;
 	}
-	loop_del(&c->loop, s->lan);
+	if (s->lan_watched)
+		loop_del(&c->loop, s->lan);
 	loop_del(&c->loop, s->up);
+	if (s->converter)
+		cpe_gate_unwatch(c, s->converter, &s->up_near);
 	free(s->hs);
 	s->hs = NULL;
 	const int lan = s->lan, up = s->up;
@@ -562,11 +803,14 @@ static void apply(struct cpe *c, struct session *s, enum client_event event)
 	case CLIENT_DO_AWAIT:
 		send_early(c, s);
 		break;
+	case CLIENT_DO_ADMIT:
+		admit(c, s);
+		break;
 	case CLIENT_DO_RELAY:
 		start_relay(c, s);
 		break;
 	case CLIENT_DO_STEER:
-		close_upstream(s);
+		close_upstream(c, s);
 		s->hs->early = 0;
 		steer(c, s);
 		break;
@@ -592,82 +836,25 @@ static void on_deadline(struct cpe *c, struct session *s)
 		on_silence(c, s);
 		break;
 	case CLIENT_DIRECT:
+		s->hs->refusal = REFUSE_SILENT;
 		apply(c, s, CLIENT_FAILED);
+		break;
+	case CLIENT_ADMITTING:
+		c->counters.lan_gone++;
+		apply(c, s, CLIENT_LAN_GONE);
+		break;
+	case CLIENT_ARRIVED:
+		steer(c, s);
 		break;
 	case CLIENT_ANSWERING:
 	case CLIENT_PENDING:
 		c->counters.answer_missing++;
 		failed(c, s, "it gave no answer", steer_wrong(&c->steer, s->converter, c->loop.now));
 		break;
-	case CLIENT_ARRIVED:
 	case CLIENT_RELAYING:
 	case CLIENT_ENDED:
 		break;
 	}
-}
-
-/* ---- probes ---- */
-
-static void end_probe(struct cpe *c, uint32_t i, bool reached)
-{
-	struct converter *const v = &c->steer.converter[i];
-
-	sock_reset(c->probe[i]->fd);
-	free(c->probe[i]);
-	c->probe[i] = NULL;
-	v->probing = false;
-	if (reached) {
-		log_info("converter \"%s\": answers again: used from now on", v->name);
-		steer_reached(v);
-	} else {
-		steer_unreachable(v, c->loop.now);
-	}
-}
-
-static void start_probe(struct cpe *c, uint32_t i)
-{
-	struct converter *const v = &c->steer.converter[i];
-	const struct convert_msg ask = { .has_info = true, .has_cookie = v->cookie_len > 0,
-		.cookie = { .p = v->cookie, .len = v->cookie_len } };
-	uint8_t msg[CONVERT_MAX];
-	const size_t len = convert_encode(&ask, msg, sizeof(msg));
-	struct probe *const p = calloc(1, sizeof(*p));
-
-	if (!p)
-		return;
-	c->counters.probes++;
-	v->probing = true;
-	c->probe[i] = p;
-	p->deadline = mono_add(c->loop.now, HANDSHAKE_TIME);
-	const struct wan *const w = paths_first(&c->paths, &v->at.ip, c->loop.now);
-	p->fd = sock_connect_fastopen(&v->at, paths_address(w, &v->at.ip), msg, len);
-	if (p->fd < 0 || loop_add(&c->loop, p->fd, EPOLLIN | EPOLLRDHUP, tag_slot(KIND_PROBE, i)) < 0)
-		end_probe(c, i, false);
-}
-
-/* Any Convert message is an answer: it is a converter, and it is there. */
-static void on_probe(struct cpe *c, uint32_t i)
-{
-	struct convert_msg m;
-	enum convert_defect defect;
-
-	if (!c->probe[i])
-		return;
-	const enum message_result r =
-		message_read(&c->probe[i]->in, c->probe[i]->fd, CONVERT_FROM_CONVERTER, &m, &defect);
-	if (r != MESSAGE_MORE)
-		end_probe(c, i, r == MESSAGE_WHOLE);
-}
-
-static void on_probes(struct cpe *c)
-{
-	for (uint32_t i = 0; i < c->steer.n; i++) {
-		if (c->probe[i] && mono_diff(c->loop.now, c->probe[i]->deadline) >= 0)
-			end_probe(c, i, false);
-		if (steer_probe_due(&c->steer.converter[i], c->loop.now))
-			start_probe(c, i);
-	}
-	loop_after(&c->loop, PROBE_EVERY, tag_slot(KIND_PROBES, 0));
 }
 
 /* ---- events ---- */
@@ -678,7 +865,7 @@ static void on_links_changed(struct cpe *c)
 	if (c->links_changed)
 		return;
 	c->links_changed = true;
-	loop_after(&c->loop, LINKS_CALM, tag_slot(KIND_LINKS, 0));
+	loop_after(&c->loop, LINKS_CALM, cpe_tag(KIND_LINKS, 0));
 }
 
 static void on_event(void *ctx, struct loop_tag t, uint32_t events)
@@ -700,8 +887,11 @@ static void on_event(void *ctx, struct loop_tag t, uint32_t events)
 		if (s && s->up >= 0)
 			on_up(c, s);
 		break;
+	case KIND_GATE:
+		cpe_gate_read(c, t.ref.slot);
+		break;
 	case KIND_PROBE:
-		on_probe(c, t.ref.slot);
+		cpe_on_probe(c, t.ref.slot);
 		break;
 	case KIND_RELAYS:
 		on_relay_ended(c);
@@ -736,7 +926,9 @@ static void on_timer(void *ctx, struct loop_tag t)
 			on_deadline(c, s);
 		break;
 	case KIND_PROBES:
-		on_probes(c);
+		cpe_probe_all(c);
+		cpe_consider_taking(c);
+		loop_after(&c->loop, PROBE_EVERY, cpe_tag(KIND_PROBES, 0));
 		break;
 	case KIND_LINKS:
 		c->links_changed = false;
@@ -748,6 +940,7 @@ static void on_timer(void *ctx, struct loop_tag t)
 	case KIND_LISTENER:
 	case KIND_LAN:
 	case KIND_UP:
+	case KIND_GATE:
 	case KIND_PROBE:
 	case KIND_RELAYS:
 	case KIND_SIGNALS:
@@ -756,79 +949,12 @@ static void on_timer(void *ctx, struct loop_tag t)
 	}
 }
 
-/* ---- what the control socket tells ---- */
-
-static json_t *session_json(const struct cpe *c, const struct session *s)
-{
-	char lan_host[ENDPOINT_TEXT], server[ENDPOINT_TEXT];
-
-	return json_pack("{s:s, s:s, s:s, s:s, s:f, s:I, s:I}", "state", client_state_text(s->state),
-		"lan_host", endpoint_text(&s->lan_host, lan_host),
-		"server", endpoint_text(&s->server, server),
-		"converter", s->converter ? s->converter->name : "",
-		"seconds", (double)mono_diff(c->loop.now, s->opened) / S_US,
-		"bytes_up", (json_int_t)s->early + (json_int_t)s->relay.way[RELAY_CLIENT].bytes,
-		"bytes_down", (json_int_t)s->relay.way[RELAY_SERVER].bytes);
-}
-
-static json_t *converter_json(const struct cpe *c, const struct converter *v)
-{
-	char at[ENDPOINT_TEXT];
-	const int64_t left = v->trust == TRUST_USABLE ? 0 : mono_diff(v->until, c->loop.now);
-
-	return json_pack("{s:s, s:s, s:s, s:f, s:f, s:I, s:I, s:I}", "name", v->name,
-		"address", endpoint_text(&v->at, at), "trust", trust_text(v->trust),
-		"seconds_left", (double)(left > 0 ? left : 0) / S_US,
-		"handshake_ms", (double)v->rtt / MS_US, "connections", (json_int_t)v->connections,
-		"verified", (json_int_t)v->verified, "failed", (json_int_t)v->failed);
-}
-
-static json_t *wan_json(const struct wan *w)
-{
-	char v4[ENDPOINT_TEXT] = "", v6[ENDPOINT_TEXT] = "";
-
-	if (w->has[FAMILY_4])
-		ip_text(&w->addr[FAMILY_4], v4);
-	if (w->has[FAMILY_6])
-		ip_text(&w->addr[FAMILY_6], v6);
-	return json_pack("{s:s, s:s, s:s, s:b, s:i, s:s, s:s}", "name", w->name, "interface", w->ifname,
-		"mode", w->backup ? "backup" : "aggregate", "running", (int)w->running, "silences",
-		(int)w->silences, "ipv4", v4, "ipv6", v6);
-}
-
-static json_t *answer_control(void *ctx, const char *command)
-{
-	const struct cpe *const c = ctx;
-	json_t *const list = json_array();
-	uint32_t slot = 0;
-
-	if (!strcmp(command, "sessions")) {
-		for (const struct session *s; (s = slots_next(&c->sessions, &slot)); slot++)
-			json_array_append_new(list, session_json(c, s));
-	} else if (!strcmp(command, "converters")) {
-		for (unsigned int i = 0; i < c->steer.n; i++)
-			json_array_append_new(list, converter_json(c, &c->steer.converter[i]));
-	} else if (!strcmp(command, "paths")) {
-		for (unsigned int i = 0; i < c->paths.n; i++)
-			json_array_append_new(list, wan_json(&c->paths.wan[i]));
-	} else {
-		json_decref(list);
-		if (strcmp(command, "status") != 0)
-			return NULL;
-		return json_pack("{s:s, s:s, s:i, s:f, s:i, s:o}", "program", "plait-cpe", "version",
-			PLAIT_VERSION, "pid", (int)getpid(),
-			"seconds", (double)mono_diff(c->loop.now, c->started) / S_US,
-			"sessions", (int)c->sessions.used, "counters", client_counters_json(&c->counters));
-	}
-	return json_pack("{s:o}", command, list);
-}
-
 /* ---- open, run, close ---- */
 
 /* Watch @fd, or pass on the error that it is. */
 static int watch(struct cpe *c, int fd, enum kind kind)
 {
-	return fd < 0 ? fd : loop_add(&c->loop, fd, EPOLLIN, tag_slot(kind, 0));
+	return fd < 0 ? fd : loop_add(&c->loop, fd, EPOLLIN, cpe_tag(kind, 0));
 }
 
 static void take_config(struct cpe *c, struct netlink *nl, struct restore *restore)
@@ -850,8 +976,10 @@ static int start_intercepting(struct cpe *c, struct netlink *nl)
 	int err = intercept_open(&c->intercept, &c->config->intercept, nl);
 
 	for (uint32_t i = 0; !err && i < 2; i++)
-		err = loop_add(&c->loop, c->intercept.listener[i], EPOLLIN, tag_slot(KIND_LISTENER, i));
+		err = loop_add(&c->loop, c->intercept.listener[i], EPOLLIN, cpe_tag(KIND_LISTENER, i));
 	c->listening = !err;
+	if (!err)
+		cpe_consider_taking(c);
 	return err;
 }
 
@@ -879,11 +1007,13 @@ int cpe_open(struct cpe *c, const struct cpe_config *config, struct netlink *nl,
 	}
 	if (!err)
 		err = control_open(&c->control, config->control, &c->loop, KIND_CONTROL,
-			KIND_CONTROL_CLIENT, answer_control, c);
+			KIND_CONTROL_CLIENT, cpe_answer_control, c);
 	if (!err)
 		err = paths_sync(&c->paths);
 	if (!err)
-		err = loop_after(&c->loop, PROBE_EVERY, tag_slot(KIND_PROBES, 0));
+		cpe_gate_open(c);
+	if (!err)
+		err = loop_after(&c->loop, PROBE_EVERY, cpe_tag(KIND_PROBES, 0));
 	/* Last: from here on LAN hosts depend on us. */
 	return err ? err : start_intercepting(c, nl);
 }
@@ -899,18 +1029,18 @@ void cpe_close(struct cpe *c)
 
 	if (c->listening)
 		intercept_close(&c->intercept);
+	cpe_probe_close(c);
+	cpe_gate_close(c);
 	relay_pool_free(c->relays);
 	for (struct session *s; (s = slots_next(&c->sessions, &slot)); slot++) {
-		close_upstream(s);
+		close_upstream(c, s);
 		if (s->lan >= 0)
 			sock_reset(s->lan);
 		free(s->hs);
 	}
 	slots_done(&c->sessions);
-	for (uint32_t i = 0; i < c->steer.n; i++) {
-		if (c->probe[i])
-			end_probe(c, i, false);
-	}
+	flows_done(&c->lan_flows);
+	flows_done(&c->up_flows);
 	control_close(c->control);
 	if (c->links >= 0)
 		close(c->links);

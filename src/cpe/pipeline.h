@@ -6,8 +6,10 @@
 #define CPE_PIPELINE_H
 
 #include "account/counters.h"
+#include "base/flows.h"
 #include "control/control.h"
 #include "cpe/config.h"
+#include "gate/queue.h"
 #include "intercept/tproxy.h"
 #include "os/loop.h"
 #include "os/restore.h"
@@ -25,6 +27,8 @@ struct cpe {
 	int relay_ended, links, signals;
 	bool listening, links_changed;
 	struct intercept intercept;
+	struct queue *lan_gate, *up_gate; /* NULL: none */
+	struct flows lan_flows, up_flows; /* to sessions; near ends: the server's, our socket's */
 	struct steer steer;
 	struct paths paths;
 	struct probe *probe[STEER_CONVERTERS]; /* heap; NULL: none under way */

@@ -37,7 +37,7 @@ static void put_prefixes(FILE *f, const struct intercept_config *c, bool v4)
 		fprintf(f, " } return\n");
 }
 
-static void put_chain(FILE *f, const struct intercept_config *c, const uint16_t *port)
+static void put_chain(FILE *f, const struct intercept_config *c)
 {
 	char text[ENDPOINT_TEXT];
 
@@ -63,13 +63,24 @@ static void put_chain(FILE *f, const struct intercept_config *c, const uint16_t 
 		fprintf(f, "  ip%s daddr %s tcp dport %u return\n",
 			ip_is_v4(&c->converter[i].ip) ? "" : "6",
 			ip_text(&c->converter[i].ip, text), c->converter[i].port);
-	fprintf(f, "  meta nfproto ipv4 meta l4proto tcp tproxy ip to 127.0.0.1:%u meta mark set %#x accept\n"
-		   "  meta nfproto ipv6 meta l4proto tcp tproxy ip6 to [::1]:%u meta mark set %#x accept\n",
-		port[0], MARK, port[1], MARK);
+	fprintf(f, "  jump take\n");
+}
+
+/* The chain that decides whether anything is taken at all. Without it the rest does nothing. */
+static void put_take(FILE *f, const struct intercept *i)
+{
+	static const char rule[] = "add rule inet " INTERCEPT_TABLE " take meta nfproto %s meta l4proto tcp "
+				   "tproxy %s to %s:%u meta mark set %#x accept\n";
+
+	fprintf(f, "flush chain inet " INTERCEPT_TABLE " take\n");
+	if (!i->taking)
+		return;
+	fprintf(f, rule, "ipv4", "ip", "127.0.0.1", i->port[0], MARK);
+	fprintf(f, rule, "ipv6", "ip6", "[::1]", i->port[1], MARK);
 }
 
 /* The caller frees the text. */
-static char *rules_text(const struct intercept_config *c, const uint16_t *port)
+static char *rules_text(const struct intercept *i, const struct intercept_config *c)
 {
 	char *text = NULL;
 	size_t len;
@@ -79,9 +90,10 @@ static char *rules_text(const struct intercept_config *c, const uint16_t *port)
 		return NULL;
 	fprintf(f, "table inet " INTERCEPT_TABLE " {}\n"
 		   "delete table inet " INTERCEPT_TABLE "\n"
-		   "table inet " INTERCEPT_TABLE " {\n chain prerouting {\n");
-	put_chain(f, c, port);
+		   "table inet " INTERCEPT_TABLE " {\n chain take {}\n chain prerouting {\n");
+	put_chain(f, c);
 	fprintf(f, " }\n}\n");
+	put_take(f, i);
 	fclose(f);
 	return text;
 }
@@ -115,7 +127,7 @@ static int listen_on(const char *loopback, uint16_t *port)
 	struct endpoint at = { 0 };
 
 	ip_parse(loopback, &at.ip);
-	const int fd = sock_listen_tproxy(&at);
+	const int fd = sock_listen_tproxy(&at, INTERCEPT_MARK);
 	if (fd < 0) {
 		log_error("cannot listen for intercepted connections on %s: %s", loopback, strerror(-fd));
 		return fd;
@@ -131,16 +143,14 @@ static int listen_on(const char *loopback, uint16_t *port)
 
 int intercept_open(struct intercept *i, const struct intercept_config *config, struct netlink *nl)
 {
-	uint16_t port[2];
-
-	*i = (struct intercept){ .listener = { -1, -1 }, .nl = nl };
-	i->listener[0] = listen_on("127.0.0.1", &port[0]);
+	*i = (struct intercept){ .listener = { -1, -1 }, .taking = true, .nl = nl };
+	i->listener[0] = listen_on("127.0.0.1", &i->port[0]);
 	if (i->listener[0] < 0)
 		return i->listener[0];
-	i->listener[1] = listen_on("::1", &port[1]);
+	i->listener[1] = listen_on("::1", &i->port[1]);
 	int err = i->listener[1] < 0 ? i->listener[1] : route_marked(nl, true);
 	if (!err) {
-		char *const rules = rules_text(config, port);
+		char *const rules = rules_text(i, config);
 		err = rules ? nft_run(rules) : -ENOMEM;
 		free(rules);
 	}
@@ -158,6 +168,23 @@ void intercept_close(struct intercept *i)
 			close(i->listener[k]);
 		i->listener[k] = -1;
 	}
+}
+
+void intercept_take(struct intercept *i, bool on)
+{
+	char *text = NULL;
+	size_t len;
+
+	if (i->taking == on)
+		return;
+	i->taking = on;
+	FILE *const f = open_memstream(&text, &len);
+	if (!f)
+		return;
+	put_take(f, i);
+	fclose(f);
+	nft_run(text);
+	free(text);
 }
 
 int intercept_accept(const struct intercept *i, int which, struct endpoint *lan_host,

@@ -15,6 +15,7 @@
 #include "os/netlink.h"
 
 #define INTERCEPT_TABLE "plait" /* nft list table inet plait */
+#define INTERCEPT_MARK  0x706du /* what we send to LAN hosts bears this mark, SYN/ACKs among it */
 
 struct intercept_config {
 	const char *const *lan; /* names of interfaces */
@@ -29,6 +30,8 @@ struct intercept_config {
 
 struct intercept {
 	int listener[2]; /* IPv4, IPv6 */
+	uint16_t port[2];
+	bool taking;
 	struct netlink *nl;
 };
 
@@ -36,6 +39,9 @@ struct intercept {
  * or -errno with a line in the log and nothing left behind. */
 int intercept_open(struct intercept *i, const struct intercept_config *config, struct netlink *nl);
 void intercept_close(struct intercept *i);
+/* Whether new connections are taken, or left to the kernel's forwarding; those that were taken
+ * go on. At first they are. */
+void intercept_take(struct intercept *i, bool on);
 
 /* The next connection: its fd, the LAN host, and the server that it asked for; or -errno. */
 int intercept_accept(const struct intercept *i, int which, struct endpoint *lan_host,

@@ -5,8 +5,10 @@
 #include <libmnl/libmnl.h>
 #include <linux/fib_rules.h>
 #include <linux/genetlink.h>
+#include <linux/inet_diag.h>
 #include <linux/mptcp.h>
 #include <linux/rtnetlink.h>
+#include <linux/sock_diag.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -19,6 +21,7 @@
 
 struct netlink {
 	struct mnl_socket *route, *generic;
+	struct mnl_socket *diag; /* NULL: this kernel has none */
 	uint16_t mptcp; /* family number of "mptcp_pm" */
 	uint32_t seq;
 	char buf[BUFFER];
@@ -128,6 +131,28 @@ int netlink_route(struct netlink *nl, bool add, const struct nl_route *route)
 	if (route->has_via)
 		put_ip(h, RTA_GATEWAY, route->family, &route->via);
 	return change(nl, nl->route, h, add);
+}
+
+/* ---- sockets ---- */
+
+int netlink_forget_handshake(struct netlink *nl, const struct endpoint *near, const struct endpoint *far)
+{
+	const bool v4 = ip_is_v4(&near->ip);
+	const size_t skip = v4 ? 12 : 0;
+
+	if (!nl->diag)
+		return -EOPNOTSUPP;
+	struct nlmsghdr *const h = begin(nl, SOCK_DESTROY, NLM_F_ACK);
+	struct inet_diag_req_v2 *const r = mnl_nlmsg_put_extra_header(h, sizeof(*r));
+	r->sdiag_family = v4 ? AF_INET : AF_INET6;
+	r->sdiag_protocol = IPPROTO_TCP;
+	r->idiag_states = UINT32_MAX;
+	r->id.idiag_sport = htons(near->port);
+	r->id.idiag_dport = htons(far->port);
+	memcpy(r->id.idiag_src, near->ip.b + skip, 16 - skip);
+	memcpy(r->id.idiag_dst, far->ip.b + skip, 16 - skip);
+	r->id.idiag_cookie[0] = r->id.idiag_cookie[1] = INET_DIAG_NOCOOKIE;
+	return talk(nl, nl->diag, h, NULL, NULL);
 }
 
 /* ---- MPTCP's path manager ---- */
@@ -455,6 +480,7 @@ int netlink_open(struct netlink **out)
 	nl->seq = (uint32_t)time(NULL);
 	nl->route = open_bus(NETLINK_ROUTE);
 	nl->generic = nl->route ? open_bus(NETLINK_GENERIC) : NULL;
+	nl->diag = nl->generic ? open_bus(NETLINK_SOCK_DIAG) : NULL;
 	if (!nl->generic)
 		err = -errno;
 	else
@@ -476,6 +502,8 @@ void netlink_close(struct netlink *nl)
 		mnl_socket_close(nl->route);
 	if (nl->generic)
 		mnl_socket_close(nl->generic);
+	if (nl->diag)
+		mnl_socket_close(nl->diag);
 	free(nl);
 }
 

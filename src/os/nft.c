@@ -3,11 +3,12 @@
 
 #include <errno.h>
 #include <nftables/libnftables.h>
+#include <stdbool.h>
 
 #include "base/log.h"
 
 /* libnftables reports errors as text. */
-int nft_run(const char *commands)
+static int run(const char *commands, bool quiet)
 {
 	struct nft_ctx *const nft = nft_ctx_new(NFT_CTX_DEFAULT);
 
@@ -15,8 +16,18 @@ int nft_run(const char *commands)
 		return -ENOMEM;
 	nft_ctx_buffer_error(nft);
 	const int failed = nft_run_cmd_from_buffer(nft, commands);
-	if (failed)
+	if (failed && !quiet)
 		log_error("nft: %s", nft_ctx_get_error_buffer(nft));
 	nft_ctx_free(nft);
 	return failed ? -EINVAL : 0;
+}
+
+int nft_run(const char *commands)
+{
+	return run(commands, false);
+}
+
+int nft_try(const char *commands)
+{
+	return run(commands, true);
 }

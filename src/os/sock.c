@@ -78,7 +78,7 @@ static int set_transparent(int fd, int family)
 				  : set_int(fd, IPPROTO_IP, IP_TRANSPARENT, 1);
 }
 
-int sock_listen_tproxy(const struct endpoint *at)
+int sock_listen_tproxy(const struct endpoint *at, uint32_t mark)
 {
 	const int family = family_of(&at->ip);
 	const int fd = open_tcp(family, IPPROTO_TCP);
@@ -86,6 +86,8 @@ int sock_listen_tproxy(const struct endpoint *at)
 		return fd;
 
 	int err = set_transparent(fd, family);
+	if (!err)
+		err = set_int(fd, SOL_SOCKET, SO_MARK, (int)mark);
 	if (!err)
 		err = bind_listen(fd, family, at);
 	return err ? fail(fd, err) : fd;
@@ -131,7 +133,7 @@ static int start_connect(int fd, int family, const struct endpoint *to, const vo
 	return r < 0 && errno != EINPROGRESS ? -errno : 0;
 }
 
-int sock_connect_fastopen(
+int sock_connect_converter(
 	const struct endpoint *to, const struct ip_addr *from, const void *msg, size_t len)
 {
 	/* An IPv6 socket takes subflows of both families, an IPv4 one of its own alone. */
@@ -144,7 +146,7 @@ int sock_connect_fastopen(
 	if (fd < 0)
 		return fd;
 
-	int err = set_int(fd, IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, 1);
+	int err = len ? set_int(fd, IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, 1) : 0;
 	if (!err && from)
 		err = bind_source(fd, family, from);
 	if (!err)
@@ -181,6 +183,20 @@ int sock_connect_transparent(const struct endpoint *to, const struct ip_addr *fr
 	if (!err)
 		err = start_connect(fd, family, to, NULL, 0);
 	return err ? fail(fd, err) : fd;
+}
+
+int sock_send_icmp(const struct ip_addr *to, const void *msg, size_t len)
+{
+	const int family = family_of(to);
+	struct sockaddr_storage ss;
+	const int ss_len = endpoint_to_sockaddr(&(struct endpoint){ .ip = *to }, family, &ss);
+	const int fd = socket(family, SOCK_RAW | SOCK_CLOEXEC, family == AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6);
+	if (fd < 0)
+		return -errno;
+	const ssize_t n = sendto(fd, msg, len, MSG_DONTWAIT, (struct sockaddr *)&ss, (socklen_t)ss_len);
+	const int err = n < 0 ? -errno : 0;
+	close(fd);
+	return err;
 }
 
 int sock_name(int fd, struct endpoint *out)
@@ -249,6 +265,15 @@ bool sock_is_mptcp(int fd)
 	socklen_t len = sizeof(is);
 
 	return getsockopt(fd, IPPROTO_TCP, TCP_IS_MPTCP, &is, &len) == 0 && is;
+}
+
+bool sock_syn_data_taken(int fd)
+{
+	struct tcp_info info = { 0 };
+	socklen_t len = sizeof(info);
+
+	return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0 &&
+	       (info.tcpi_options & TCPI_OPT_SYN_DATA);
 }
 
 size_t sock_syn_options(int fd, uint8_t *buf, size_t size)

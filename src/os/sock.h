@@ -21,19 +21,22 @@
  * most @fastopen_queue connections wait for their third ACK. */
 int sock_listen_convert(const struct endpoint *at, int fastopen_queue);
 /* A listener that takes connections to any address from nft's tproxy. With port 0 in @at the
- * kernel chooses one: see sock_name(). */
-int sock_listen_tproxy(const struct endpoint *at);
+ * kernel chooses one: see sock_name(). What it and its connections send bears @mark. */
+int sock_listen_tproxy(const struct endpoint *at, uint32_t mark);
 /* The next connection of a listener, with the address of its peer; -EAGAIN when there is none. */
 int sock_accept(int listener, struct endpoint *peer);
 
-/* A connection to a converter: MPTCP, with @msg in the SYN. @from, when not NULL, is the source
- * address, which chooses the link. */
-int sock_connect_fastopen(
+/* A connection to a converter: MPTCP, with @msg in the SYN by Fast Open if @len is not 0. @from,
+ * when not NULL, is the source address, which chooses the link. */
+int sock_connect_converter(
 	const struct endpoint *to, const struct ip_addr *from, const void *msg, size_t len);
 /* A plain TCP connection to a server (converter, downstream), MPTCP when @mptcp. */
 int sock_connect(const struct endpoint *to, bool mptcp);
 /* An MPTCP connection to a server from an address that is not ours: the LAN host's. */
 int sock_connect_transparent(const struct endpoint *to, const struct ip_addr *from);
+
+/* Send an ICMP or, to an IPv6 host, ICMPv6 message. Returns 0 or -errno. */
+int sock_send_icmp(const struct ip_addr *to, const void *msg, size_t len);
 
 int sock_name(int fd, struct endpoint *out); /* 0 or -errno */
 /* The error that a connection ended with, as a positive errno; 0 while there is none. Reading
@@ -47,6 +50,8 @@ int sock_icmp_code(int fd);
  * not be written to: what is written before the third ACK is never sent. */
 bool sock_established(int fd);
 bool sock_is_mptcp(int fd);
+/* Whether the peer took the data that the SYN carried by Fast Open. */
+bool sock_syn_data_taken(int fd);
 /* The options of the SYN/ACK that the connection got, as far as the kernel tells them, in wire
  * format, padded with zeros to 4 bytes; at most @size bytes. Returns the length. */
 size_t sock_syn_options(int fd, uint8_t *buf, size_t size);

@@ -367,13 +367,13 @@ static bool usable(const struct wan *w, const struct ip_addr *to)
 	return w->running && w->has[family_index(to)];
 }
 
-struct wan *paths_first(struct paths *p, const struct ip_addr *to, mono_t now)
+struct wan *paths_first(struct paths *p, const struct ip_addr *to, uint32_t avoid, mono_t now)
 {
 	for (int how = 0; how < 4; how++) {
 		const bool silent = how & 2, backup = how & 1;
 		for (unsigned int i = 0; i < p->n; i++) {
 			struct wan *const w = &p->wan[i];
-			if (usable(w, to) && w->backup == backup &&
+			if (usable(w, to) && w->backup == backup && !(avoid >> i & 1) &&
 				(silent || mono_diff(now, w->silent_until) >= 0))
 				return w;
 		}

@@ -60,8 +60,9 @@ void paths_clear(struct netlink *nl);
 
 /* The link for the first subflow to @to: in the order of the configuration, backup links last, one
  * that is up and has an address of this family; those that were silent lately only when there is no
- * other. NULL when there is none: the routing table decides. */
-struct wan *paths_first(struct paths *p, const struct ip_addr *to, mono_t now);
+ * other; never one whose bit is set in @avoid (bit 0: the first). NULL when there is none: the
+ * routing table decides. */
+struct wan *paths_first(struct paths *p, const struct ip_addr *to, uint32_t avoid, mono_t now);
 /* The source address that makes a connection to @to begin on @w. */
 const struct ip_addr *paths_address(const struct wan *w, const struct ip_addr *to);
 /* How many links paths_first() can choose from. */

@@ -4,9 +4,9 @@
  *
  *                 .----------- next converter, or direct ----------.
  *                 v                                                 |
- *   ARRIVED --> CONVERTING --> ANSWERING --> [PENDING] --> RELAYING |
+ *   ARRIVED --> CONVERTING --> ANSWERING --> [PENDING] --> ADMITTING |
  *      |            '---------------'------------------------------>'
- *      '------> DIRECT -------------------------------> RELAYING --> ENDED
+ *      '------> DIRECT -------------> ADMITTING --> RELAYING --> ENDED
  *
  * Pure: events are facts, the results are the next state and what is to be done. What is not listed
  * for a state is refused (CLIENT_DO_REFUSED), which is a defect of the caller.
@@ -20,6 +20,7 @@ enum client_state {
 	CLIENT_ANSWERING,  /* handshake over, the converter's answer is awaited */
 	CLIENT_PENDING,    /* the converter is verified, the server has not answered yet */
 	CLIENT_DIRECT,     /* connecting to the server without a converter */
+	CLIENT_ADMITTING,  /* the server accepted; the LAN host's handshake, held back so far, goes on */
 	CLIENT_RELAYING,
 	CLIENT_ENDED,
 };
@@ -34,7 +35,8 @@ enum client_event {
 	CLIENT_SERVER_REFUSED,    /* verified answer: the server refused or is unreachable */
 	CLIENT_CONVERTER_FAILED,  /* unreachable, wrong answer, none in time, or it cannot serve us */
 	CLIENT_FAILED,            /* the direct connection could not be made */
-	CLIENT_LAN_GONE,          /* the LAN host reset the connection */
+	CLIENT_ADMITTED,          /* the LAN host's handshake is over */
+	CLIENT_LAN_GONE,          /* the LAN host reset the connection, or never ended its handshake */
 	CLIENT_RELAY_ENDED,
 };
 
@@ -43,9 +45,10 @@ enum client_do {
 	CLIENT_DO_CONNECT,  /* open the upstream connection with the Convert message */
 	CLIENT_DO_DIRECT,   /* open a direct connection */
 	CLIENT_DO_AWAIT,    /* send what the LAN host said already, wait for the answer */
+	CLIENT_DO_ADMIT,    /* let the LAN host's handshake go on */
 	CLIENT_DO_RELAY,    /* hand both sockets to the relay */
 	CLIENT_DO_STEER,    /* close upstream, choose again */
-	CLIENT_DO_RESET,    /* refuse the LAN host by RST, close all */
+	CLIENT_DO_RESET,    /* refuse the LAN host as the server did, close all */
 	CLIENT_DO_CLOSE,    /* close all */
 	CLIENT_DO_REFUSED,  /* this event cannot happen in this state */
 };

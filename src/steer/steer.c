@@ -4,6 +4,7 @@
 #define PROBE_FIRST   (1 * S_US)
 #define PROBE_LAST    (30 * S_US)
 #define UNAUTHORIZED  (30 * S_US)
+#define CARRIED_FIRST (30 * S_US)
 #define SYN_REPEAT    (1 * S_US)     /* RFC 6298 2.1 */
 #define SYN_MARGIN    (100 * MS_US)  /* for jitter and both gates */
 
@@ -20,6 +21,54 @@ const char *trust_text(enum trust t)
 		return "distrusted";
 	}
 	return "?";
+}
+
+const char *carriage_text(enum carriage c)
+{
+	switch (c) {
+	case CARRY_ALL:
+		return "all";
+	case CARRY_SYN:
+		return "SYN payload";
+	case CARRY_STREAM:
+		return "stream only";
+	case CARRY_NOTHING:
+		return "nothing";
+	}
+	return "?";
+}
+
+enum carriage steer_carriage(struct converter *c, unsigned int link, mono_t now)
+{
+	struct carried *const l = &c->link[link];
+
+	if (l->most != CARRY_ALL && mono_diff(now, l->until) >= 0)
+		l->most = CARRY_ALL;
+	return l->most;
+}
+
+int64_t steer_carries(const struct steer *s, struct converter *c, unsigned int link, enum carriage most,
+	mono_t now)
+{
+	struct carried *const l = &c->link[link];
+	int64_t us = CARRIED_FIRST;
+
+	/* Sessions that find it out together count once. */
+	if (l->most >= most && mono_diff(now, l->until) < 0)
+		return mono_diff(l->until, now);
+	for (unsigned int i = 0; i < l->failures && us < s->distrust_ttl; i++)
+		us *= 2;
+	if (us > s->distrust_ttl)
+		us = s->distrust_ttl;
+	l->failures++;
+	l->most = most;
+	l->until = mono_add(now, us);
+	return us;
+}
+
+void steer_carries_all(struct converter *c, unsigned int link)
+{
+	c->link[link] = (struct carried){ .most = CARRY_ALL };
 }
 
 static bool usable(struct converter *c, mono_t now)
@@ -47,6 +96,11 @@ struct converter *steer_pick(struct steer *s, uint32_t tried, mono_t now)
 			return c;
 	}
 	return NULL;
+}
+
+bool steer_any(struct steer *s, mono_t now)
+{
+	return steer_pick(s, 0, now) != NULL;
 }
 
 uint32_t steer_bit(const struct steer *s, const struct converter *c)
@@ -114,6 +168,12 @@ void steer_reached(struct converter *c)
 bool steer_proven(const struct converter *c, mono_t now)
 {
 	return c->good_at.us && mono_diff(now, c->good_at) < STEER_PROVEN;
+}
+
+/* The least that was seen, which rises slowly should the path have become a longer one. */
+void steer_handshake(struct converter *c, int64_t us)
+{
+	c->rtt = !c->rtt || us < c->rtt ? us : c->rtt + ((us < SYN_REPEAT ? us : SYN_REPEAT) - c->rtt) / 64;
 }
 
 uint8_t steer_patience(const struct converter *c)

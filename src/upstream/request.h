@@ -16,12 +16,19 @@ struct request {
 	size_t len;
 	struct span connect; /* the Connect TLV within bytes */
 	uint64_t nonce;
+	bool bare, in_syn_ack;
 };
 
-/* Fill @r with the Convert message that asks for @server. @patience is in 10 ms, 0: not known.
- * @cookie may be empty. Returns 0, or -EMSGSIZE. */
-int request_make(struct request *r, const struct endpoint *server, uint64_t nonce, uint8_t patience,
-	struct span cookie);
+struct request_terms {
+	uint64_t nonce;
+	uint8_t patience;   /* 10 ms; 0: not known */
+	bool in_syn_ack;    /* the answer may come in the SYN/ACK: the gate takes it out */
+	bool bare;          /* without Echo TLV, for a converter of another make */
+	struct span cookie; /* may be empty */
+};
+
+/* Fill @r with the Convert message that asks for @server. Returns 0, or -EMSGSIZE. */
+int request_make(struct request *r, const struct endpoint *server, const struct request_terms *terms);
 
 /* What an answer means for the connection that asked. */
 enum answer {
@@ -31,10 +38,12 @@ enum answer {
 	ANSWER_UNAVAILABLE,   /* the converter cannot serve now: back off */
 	ANSWER_UNAUTHORIZED,  /* the converter may not or will not serve this request */
 	ANSWER_COOKIE,        /* the converter wants the cookie in the answer */
+	ANSWER_UNSUPPORTED,   /* the converter does not know the Echo TLV */
 	ANSWER_WRONG,         /* no answer of a converter to this request */
 };
 
-/* Judge the first answer to @r (RFC 8803 6.2; the echo is compared bit for bit). */
+/* Judge the first answer to @r (RFC 8803 6.2; the echo is compared bit for bit). To a bare request
+ * any answer without an error is one. */
 enum answer request_judge(const struct request *r, const struct convert_msg *m);
 /* Judge what follows a pending answer. */
 enum answer request_judge_verdict(const struct convert_msg *m);

@@ -50,6 +50,10 @@ enum convert_error {
 	CONVERT_DESTINATION_UNREACHABLE = 97,
 };
 
+/* In the Value of Destination Unreachable: no ICMP message came, only silence. No ICMP code is that
+ * large. */
+#define CONVERT_NO_ICMP 255
+
 /* The error's name as in RFC 8803 table 2, or "unknown error". */
 const char *convert_error_name(uint8_t code);
 

@@ -2,6 +2,7 @@
 """A Convert codec (RFC 8803) for tests, written from the RFC and not from the C one."""
 
 import ipaddress
+import os
 import struct
 
 MAGIC = 0x2263
@@ -12,8 +13,6 @@ UNSUPPORTED_VERSION, MALFORMED, UNSUPPORTED_MESSAGE, MISSING_COOKIE = 0, 1, 2, 3
 NOT_AUTHORIZED, UNSUPPORTED_TCP_OPTION = 32, 33
 RESOURCE_EXCEEDED, NETWORK_FAILURE = 64, 65
 CONNECTION_RESET, DESTINATION_UNREACHABLE = 96, 97
-
-NONCE = 0x1122334455667788
 
 
 def tlv(kind, value, words=None):
@@ -33,7 +32,10 @@ def connect(address, port, options=b""):
     return tlv(CONNECT, struct.pack("!H", port) + packed + options)
 
 
-def echo(nonce=NONCE, flags=0, patience=0):
+def echo(nonce=None, flags=0, patience=0):
+    """Without a nonce one that nobody has said before."""
+    if nonce is None:
+        nonce, = struct.unpack("!Q", os.urandom(8))
     return tlv(ECHO, struct.pack("!BBQ", flags, patience, nonce))
 
 

@@ -33,8 +33,8 @@ def test_nothing_listens(lab, start, server, family):
     plait = start(with_conv=False)
     for _ in range(2):
         assert direct(lab, server, family)
-    assert plait.cpe.counter("direct") == 2
-    assert plait.cpe.counter("converter_unreachable") == 1      # the second one did not try
+    assert plait.cpe.counter("direct") == 1     # the second one was left to the kernel's forwarding
+    assert plait.cpe.counter("converter_unreachable") == 1
     assert "going direct" in plait.cpe.log() or "go direct" in plait.cpe.log()
 
 
@@ -67,7 +67,7 @@ def test_direct_under_masquerade(build_dir):
 def test_refuse(lab, start, server):
     plait = start(cpe={"no_converter": "refuse"}, with_conv=False)
     for _ in range(2):
-        with pytest.raises(ConnectionResetError):
+        with pytest.raises(ConnectionRefusedError):
             ask(lab.host, lab.server.addr4, server.port)
     assert plait.cpe.counter("refused") == 2
     assert server.peers == []
@@ -208,7 +208,7 @@ def test_impostor(lab, start, server, impostor):
             assert direct(lab, server)
     counters = plait.cpe.status()["counters"]
     assert counters["answer_wrong"] + counters["answer_missing"] == 1
-    assert counters["direct"] == 2 and counters["converted"] == 0
+    assert counters["direct"] == 1 and counters["converted"] == 0
     assert len(seen) == 1 and b"hello" not in seen[0]
 
 

@@ -35,7 +35,7 @@ static int set_up(void **state)
 		return -1;
 	*state = f;
 	open_pair(f);
-	return request_make(&f->request, &server, 7, 0, (struct span){ 0 });
+	return request_make(&f->request, &server, &(struct request_terms){ .nonce = 7 });
 }
 
 static int tear_down(void **state)

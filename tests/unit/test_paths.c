@@ -37,7 +37,7 @@ static struct paths three(void)
 static const char *first(struct paths *p, const char *to, mono_t now)
 {
 	const struct ip_addr a = ip(to);
-	const struct wan *const w = paths_first(p, &a, now);
+	const struct wan *const w = paths_first(p, &a, 0, now);
 	return w ? w->name : "none";
 }
 

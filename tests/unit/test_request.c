@@ -18,7 +18,7 @@ static struct request asked;
 static int set_up(void **state)
 {
 	const struct endpoint s = server();
-	return request_make(&asked, &s, NONCE, 42, (struct span){ 0 });
+	return request_make(&asked, &s, &(struct request_terms){ .nonce = NONCE, .patience = 42 });
 }
 
 /* The answer of a converter that echoes it. */
@@ -52,12 +52,12 @@ static void test_a_cookie_up_to_what_fits_the_syn(void **state)
 	struct convert_msg m;
 
 	for (size_t len = 4; len <= CONVERT_COOKIE_SYN; len += 4) {
-		assert_int_equal(request_make(&r, &s, NONCE, 0, (struct span){ bytes, len }), 0);
+		assert_int_equal(request_make(&r, &s, &(struct request_terms){ .cookie = { bytes, len } }), 0);
 		assert_int_equal(convert_decode(r.bytes, r.len, CONVERT_FROM_CLIENT, &m), CONVERT_FINE);
 		assert_true(m.has_cookie);
 	}
 	memset(&r, 0xaa, sizeof(r));
-	assert_true(request_make(&r, &s, NONCE, 0, (struct span){ bytes, sizeof(bytes) }) < 0);
+	assert_true(request_make(&r, &s, &(struct request_terms){ .cookie = { bytes, sizeof(bytes) } }) < 0);
 }
 
 static void test_an_exact_echo_is_an_answer(void **state)
@@ -128,7 +128,7 @@ static const struct {
 } errors[] = {
 	{ CONVERT_UNSUPPORTED_VERSION, ANSWER_WRONG },
 	{ CONVERT_MALFORMED_MESSAGE, ANSWER_WRONG },
-	{ CONVERT_UNSUPPORTED_MESSAGE, ANSWER_WRONG },
+	{ CONVERT_UNSUPPORTED_MESSAGE, ANSWER_UNSUPPORTED },
 	{ CONVERT_NOT_AUTHORIZED, ANSWER_UNAUTHORIZED },
 	{ CONVERT_UNSUPPORTED_TCP_OPTION, ANSWER_UNAUTHORIZED },
 	{ CONVERT_RESOURCE_EXCEEDED, ANSWER_UNAVAILABLE },
@@ -144,7 +144,9 @@ static void test_errors(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
 		struct convert_msg m = { .has_error = true, .error = errors[i].code };
 		assert_int_equal(request_judge(&asked, &m), errors[i].answer); /* without an echo */
-		assert_int_equal(request_judge_verdict(&m), errors[i].answer);
+		/* A verdict comes from one that knew our message. */
+		assert_int_equal(request_judge_verdict(&m),
+			errors[i].answer == ANSWER_UNSUPPORTED ? ANSWER_WRONG : errors[i].answer);
 
 		m.has_echo = true;
 		m.echo.nonce = NONCE;
@@ -152,6 +154,38 @@ static void test_errors(void **state)
 		m.echo.nonce ^= 1; /* somebody else's */
 		assert_int_equal(request_judge(&asked, &m), ANSWER_WRONG);
 	}
+}
+
+/* A converter of another make is asked without Echo TLV. */
+static void test_bare(void **state)
+{
+	const struct endpoint s = server();
+	struct request r;
+	struct convert_msg m;
+
+	assert_int_equal(request_make(&r, &s, &(struct request_terms){ .nonce = NONCE, .bare = true }), 0);
+	assert_int_equal(convert_decode(r.bytes, r.len, CONVERT_FROM_CLIENT, &m), CONVERT_FINE);
+	assert_true(m.has_connect && !m.has_echo);
+
+	m = (struct convert_msg){ .has_extended_header = true };
+	assert_int_equal(request_judge(&r, &m), ANSWER_ACCEPTED);
+	m = (struct convert_msg){ .has_error = true, .error = CONVERT_CONNECTION_RESET };
+	assert_int_equal(request_judge(&r, &m), ANSWER_REFUSED);
+	m.error = CONVERT_UNSUPPORTED_MESSAGE; /* of what, then? */
+	assert_int_equal(request_judge(&r, &m), ANSWER_WRONG);
+	m = echo();
+	assert_int_equal(request_judge(&r, &m), ANSWER_WRONG);
+}
+
+static void test_the_gate_is_told(void **state)
+{
+	const struct endpoint s = server();
+	struct request r;
+	struct convert_msg m;
+
+	assert_int_equal(request_make(&r, &s, &(struct request_terms){ .in_syn_ack = true }), 0);
+	assert_int_equal(convert_decode(r.bytes, r.len, CONVERT_FROM_CLIENT, &m), CONVERT_FINE);
+	assert_int_equal(m.echo.flags, CONVERT_ECHO_SYNACK_PAYLOAD);
 }
 
 /* The cookie follows the first byte of the Value. */
@@ -200,6 +234,8 @@ int main(void)
 		cmocka_unit_test(test_no_answer_to_this_request),
 		cmocka_unit_test(test_every_bit_of_the_echo_counts),
 		cmocka_unit_test(test_errors),
+		cmocka_unit_test(test_bare),
+		cmocka_unit_test(test_the_gate_is_told),
 		cmocka_unit_test(test_missing_cookie),
 		cmocka_unit_test(test_verdicts),
 		cmocka_unit_test(test_delay),

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: ISC */
+#include <string.h>
+#include <unistd.h>
+
+#include "cpe/session.h"
+
+static json_t *session_json(const struct cpe *c, const struct session *s)
+{
+	char lan_host[ENDPOINT_TEXT], server[ENDPOINT_TEXT];
+
+	return json_pack("{s:s, s:s, s:s, s:s, s:f, s:I, s:I}", "state", client_state_text(s->state),
+		"lan_host", endpoint_text(&s->lan_host, lan_host),
+		"server", endpoint_text(&s->server, server),
+		"converter", s->converter ? s->converter->name : "",
+		"seconds", (double)mono_diff(c->loop.now, s->opened) / S_US,
+		"bytes_up", (json_int_t)s->early + (json_int_t)s->relay.way[RELAY_CLIENT].bytes,
+		"bytes_down", (json_int_t)s->relay.way[RELAY_SERVER].bytes);
+}
+
+static json_t *converter_json(const struct cpe *c, const struct converter *v)
+{
+	char at[ENDPOINT_TEXT];
+	const int64_t left = v->trust == TRUST_USABLE ? 0 : mono_diff(v->until, c->loop.now);
+
+	return json_pack("{s:s, s:s, s:s, s:f, s:f, s:I, s:I, s:I}", "name", v->name,
+		"address", endpoint_text(&v->at, at), "trust", trust_text(v->trust),
+		"seconds_left", (double)(left > 0 ? left : 0) / S_US,
+		"handshake_ms", (double)v->rtt / MS_US, "connections", (json_int_t)v->connections,
+		"verified", (json_int_t)v->verified, "failed", (json_int_t)v->failed);
+}
+
+static json_t *wan_json(const struct wan *w)
+{
+	char v4[ENDPOINT_TEXT] = "", v6[ENDPOINT_TEXT] = "";
+
+	if (w->has[FAMILY_4])
+		ip_text(&w->addr[FAMILY_4], v4);
+	if (w->has[FAMILY_6])
+		ip_text(&w->addr[FAMILY_6], v6);
+	return json_pack("{s:s, s:s, s:s, s:b, s:i, s:s, s:s}", "name", w->name, "interface", w->ifname,
+		"mode", w->backup ? "backup" : "aggregate", "running", (int)w->running, "silences",
+		(int)w->silences, "ipv4", v4, "ipv6", v6);
+}
+
+json_t *cpe_answer_control(void *ctx, const char *command)
+{
+	const struct cpe *const c = ctx;
+	json_t *const list = json_array();
+	uint32_t slot = 0;
+
+	if (!strcmp(command, "sessions")) {
+		for (const struct session *s; (s = slots_next(&c->sessions, &slot)); slot++)
+			json_array_append_new(list, session_json(c, s));
+	} else if (!strcmp(command, "converters")) {
+		for (unsigned int i = 0; i < c->steer.n; i++)
+			json_array_append_new(list, converter_json(c, &c->steer.converter[i]));
+	} else if (!strcmp(command, "paths")) {
+		for (unsigned int i = 0; i < c->paths.n; i++)
+			json_array_append_new(list, wan_json(&c->paths.wan[i]));
+	} else {
+		json_decref(list);
+		if (strcmp(command, "status") != 0)
+			return NULL;
+		return json_pack("{s:s, s:s, s:i, s:f, s:i, s:o}", "program", "plait-cpe", "version",
+			PLAIT_VERSION, "pid", (int)getpid(),
+			"seconds", (double)mono_diff(c->loop.now, c->started) / S_US,
+			"sessions", (int)c->sessions.used, "counters", client_counters_json(&c->counters));
+	}
+	return json_pack("{s:o}", command, list);
+}

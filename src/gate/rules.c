@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: ISC */
+#include "gate/rules.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "os/nft.h"
+
+static const char *const hooks[] = { "input", "output" };
+
+static bool has_family(const struct gate_rule *r, bool v4)
+{
+	return !(r->from && ip_is_v4(r->from) != v4) && !(r->to && ip_is_v4(r->to) != v4);
+}
+
+/* ---- nft ---- */
+
+static void put_nft_rule(FILE *f, const struct gate_rule *r)
+{
+	char text[ENDPOINT_TEXT];
+
+	fprintf(f, "  ");
+	if (r->mark)
+		fprintf(f, "meta mark %#x ", r->mark);
+	if (r->from)
+		fprintf(f, "ip%s saddr %s ", ip_is_v4(r->from) ? "" : "6", ip_text(r->from, text));
+	if (r->to)
+		fprintf(f, "ip%s daddr %s ", ip_is_v4(r->to) ? "" : "6", ip_text(r->to, text));
+	if (r->sport)
+		fprintf(f, "tcp sport %u ", r->sport);
+	if (r->dport)
+		fprintf(f, "tcp dport %u ", r->dport);
+	fprintf(f, "tcp flags & (fin | syn | rst | ack) == %s queue flags bypass to %u\n",
+		r->syn_ack ? "(syn | ack)" : "syn", r->queue);
+}
+
+char *rules_nft(const char *name, const struct gate_rule *r, unsigned int n)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *const f = open_memstream(&text, &len);
+
+	if (!f)
+		return NULL;
+	fprintf(f, "table inet %s {}\ndelete table inet %s\ntable inet %s {\n", name, name, name);
+	for (int out = 0; out < 2; out++) {
+		fprintf(f, " chain %s {\n  type filter hook %s priority mangle; policy accept;\n", hooks[out],
+			hooks[out]);
+		for (unsigned int i = 0; i < n; i++) {
+			if (r[i].out == out)
+				put_nft_rule(f, &r[i]);
+		}
+		fprintf(f, " }\n");
+	}
+	fprintf(f, "}\n");
+	fclose(f);
+	return text;
+}
+
+/* ---- iptables ---- */
+
+static const char *const restore[] = { "ip6tables-restore", "iptables-restore" };
+static const char *const builtin[] = { "INPUT", "OUTPUT" };
+
+static void put_iptables_rule(FILE *f, const char *name, const struct gate_rule *r)
+{
+	char text[ENDPOINT_TEXT];
+
+	fprintf(f, "-A %s_%s -p tcp ", name, hooks[r->out]);
+	if (r->mark)
+		fprintf(f, "-m mark --mark %#x ", r->mark);
+	if (r->from)
+		fprintf(f, "-s %s ", ip_text(r->from, text));
+	if (r->to)
+		fprintf(f, "-d %s ", ip_text(r->to, text));
+	if (r->sport)
+		fprintf(f, "--sport %u ", r->sport);
+	if (r->dport)
+		fprintf(f, "--dport %u ", r->dport);
+	fprintf(f, "--tcp-flags FIN,SYN,RST,ACK %s -j NFQUEUE --queue-num %u --queue-bypass\n",
+		r->syn_ack ? "SYN,ACK" : "SYN", r->queue);
+}
+
+/* Feed what follows to iptables-restore or its IPv6 form: all of it is done, or nothing. */
+static FILE *iptables_begin(bool v4)
+{
+	char command[128];
+
+	snprintf(command, sizeof(command), "PATH=$PATH:/usr/sbin:/sbin; exec %s --wait 5 --noflush >/dev/null 2>&1",
+		restore[v4]);
+	FILE *const f = popen(command, "we");
+	if (f)
+		fprintf(f, "*mangle\n");
+	return f;
+}
+
+static bool iptables_end(FILE *f)
+{
+	fprintf(f, "COMMIT\n");
+	return pclose(f) == 0;
+}
+
+static void iptables_remove(const char *name)
+{
+	for (int v4 = 0; v4 < 2; v4++) {
+		FILE *const f = iptables_begin(v4);
+		if (!f)
+			continue;
+		for (int out = 0; out < 2; out++)
+			fprintf(f, "-D %s -j %s_%s\n-F %s_%s\n-X %s_%s\n", builtin[out], name, hooks[out], name,
+				hooks[out], name, hooks[out]);
+		iptables_end(f);
+	}
+}
+
+static bool iptables_add(const char *name, const struct gate_rule *r, unsigned int n, bool v4)
+{
+	FILE *const f = iptables_begin(v4);
+	if (!f)
+		return false;
+
+	for (int out = 0; out < 2; out++)
+		fprintf(f, ":%s_%s - [0:0]\n-A %s -j %s_%s\n", name, hooks[out], builtin[out], name, hooks[out]);
+	for (unsigned int i = 0; i < n; i++) {
+		if (has_family(&r[i], v4))
+			put_iptables_rule(f, name, &r[i]);
+	}
+	return iptables_end(f);
+}
+
+/* ---- one of them ---- */
+
+int rules_open(const char *name, const struct gate_rule *r, unsigned int n)
+{
+	char *const text = rules_nft(name, r, n);
+	if (!text)
+		return -ENOMEM;
+
+	rules_close(name); /* of a run that was killed, by whichever means */
+	const int err = nft_try(text);
+	free(text);
+	if (!err) {
+		log_info("SYN/ACK gate: by nftables, queue %u", r->queue);
+		return 0;
+	}
+	if (!iptables_add(name, r, n, true) || !iptables_add(name, r, n, false)) {
+		rules_close(name);
+		return -ENOTSUP;
+	}
+	log_info("SYN/ACK gate: by iptables, queue %u, since this kernel's nftables has no queue statement",
+		r->queue);
+	return 0;
+}
+
+void rules_close(const char *name)
+{
+	char text[128];
+
+	snprintf(text, sizeof(text), "table inet %s {}\ndelete table inet %s\n", name, name);
+	nft_try(text);
+	iptables_remove(name);
+}

@@ -37,8 +37,10 @@
 /* A handshake that nobody answers is begun anew on another link, just before the kernel repeats its
  * SYN after 1 s. (Without the gate that repetition has no data, and costs the connection its MPTCP.) */
 #define ATTEMPT_TIME   (900 * MS_US)
-/* When every link was tried and a proven converter is left to be tried by stream bytes: one repetition. */
-#define LINKS_TIME     (2500 * MS_US)
+/* When every link was tried, and a proven converter is left to be tried by stream bytes: one repetition
+ * each. */
+#define LINKS_TIME     (1600 * MS_US)
+#define STREAM_TIME    (2500 * MS_US)
 /* From the handshake to the answer. A converter says PENDING when its patience, at most 1 s, is over. */
 #define ANSWER_TIME    (5 * S_US)
 #define VERDICT_TIME   (75 * S_US) /* a converter gives its server less */
@@ -176,11 +178,12 @@ static unsigned int attempts_all(const struct cpe *c, const struct session *s)
 
 static int64_t attempt_time(const struct cpe *c, const struct session *s)
 {
-	const unsigned int all = attempts_all(c, s), now = s->hs->attempts + 1;
+	const unsigned int left = attempts_all(c, s) - s->hs->attempts;
+	const bool stream_last = c->up_gate && steer_proven(s->converter, c->loop.now);
 
-	if (now >= all)
-		return HANDSHAKE_TIME;
-	return c->up_gate && now + 1 == all ? LINKS_TIME : ATTEMPT_TIME;
+	if (left <= 1)
+		return stream_last ? STREAM_TIME : HANDSHAKE_TIME;
+	return stream_last && left == 2 ? LINKS_TIME : ATTEMPT_TIME;
 }
 
 static void choose_carriage(struct cpe *c, struct session *s)

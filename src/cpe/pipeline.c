@@ -364,7 +364,7 @@ static void on_good_answer(struct cpe *c, struct session *s, enum answer a)
 	struct converter *const v = s->converter;
 	struct handshake *const hs = s->hs;
 
-	if (s->state != CLIENT_PENDING) {
+	if (s->state != CLIENT_PENDING && !hs->answered) {
 		steer_good(v, c->loop.now);
 		if (hs->carriage == CARRY_ALL && (hs->syn_seen || !c->up_gate))
 			steer_carries_all(v, hs->link);

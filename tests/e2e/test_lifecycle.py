@@ -15,6 +15,12 @@ from plaitlab.daemons import Plait
 @pytest.fixture(scope="module")
 def lab():
     with Lab([Link("dsl", rate=100, delay=5), Link("lte", rate=100, delay=5)]) as lab:
+        # iptables, where the gates need it, makes its built-in chains at its first use and leaves them.
+        for ns in (lab.cpe, lab.conv):
+            for program in ("iptables", "ip6tables"):
+                for chain in ("INPUT", "OUTPUT"):
+                    for do in ("-A", "-D"):
+                        ns.run([program, "-t", "mangle", do, chain, "-j", "ACCEPT"])
         yield lab
 
 

@@ -59,7 +59,7 @@ struct session {
 };
 
 /* Take what a listener has. */
-void converter_accept(struct converter *c, unsigned int listener);
+void converter_accept(struct converter *c, unsigned int which);
 
 /* gate.c: open the gate, or say why not; close it. */
 void converter_gate_open(struct converter *c);

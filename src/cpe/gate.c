@@ -169,17 +169,16 @@ static void on_syn_ack(struct cpe *c, struct session *s, struct queued *q)
 	const struct handshake *const hs = s->hs;
 	const bool carried = hs->carriage != CARRY_STREAM && hs->syn_seen;
 
-	/* What is damaged, or acknowledges something else, is the kernel's to drop. */
-	if (!packet_sound(&q->p)) {
-		queue_pass(c->up_gate, q->id);
-	} else if (carried && q->p.ack == hs->isn + 1 - (uint32_t)hs->out_len) {
-		cpe_on_syn_refused(c, s);
-		queue_pass(c->up_gate, q->id);
-	} else if (packet_payload_len(&q->p) && q->p.ack == hs->isn + 1) {
+	const bool sound = packet_sound(&q->p);
+
+	if (sound && carried && q->p.ack == hs->isn + 1 && packet_payload_len(&q->p)) {
 		take_answer(c, s, q);
-	} else {
-		queue_pass(c->up_gate, q->id);
+		return;
 	}
+	if (sound && carried && q->p.ack == hs->isn + 1 - (uint32_t)hs->out_len)
+		cpe_on_syn_refused(c, s);
+	/* What is damaged, or acknowledges something else, is the kernel's to drop. */
+	queue_pass(c->up_gate, q->id);
 }
 
 static void on_probe_packet(struct cpe *c, uint32_t i, struct queued *q)

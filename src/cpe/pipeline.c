@@ -1013,10 +1013,10 @@ int cpe_open(struct cpe *c, const struct cpe_config *config, struct netlink *nl,
 			KIND_CONTROL_CLIENT, cpe_answer_control, c);
 	if (!err)
 		err = paths_sync(&c->paths);
-	if (!err)
+	if (!err) {
 		cpe_gate_open(c);
-	if (!err)
 		err = loop_after(&c->loop, PROBE_EVERY, cpe_tag(KIND_PROBES, 0));
+	}
 	/* Last: from here on LAN hosts depend on us. */
 	return err ? err : start_intercepting(c, nl);
 }

@@ -128,8 +128,8 @@ struct session *cpe_gate_find(struct cpe *c, const struct endpoint *lan_host, co
 
 /* probe.c: connections that ask unreachable converters whether they are back (RFC 8803 6.2.3). */
 void cpe_probe_all(struct cpe *c); /* start those that are due, once a second */
-void cpe_on_probe(struct cpe *c, uint32_t converter);
-void cpe_end_probe(struct cpe *c, uint32_t converter, bool reached);
+void cpe_on_probe(struct cpe *c, uint32_t i); /* of the converter with this number */
+void cpe_end_probe(struct cpe *c, uint32_t i, bool reached);
 void cpe_probe_close(struct cpe *c);
 
 /* status.c: what the control socket tells. */

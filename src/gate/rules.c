@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "os/nft.h"
+#include "os/program.h"
 
 static const char *const hooks[] = { "input", "output" };
 
@@ -62,7 +63,6 @@ char *rules_nft(const char *name, const struct gate_rule *r, unsigned int n)
 /* ---- iptables ---- */
 
 static const char *const restore[] = { "ip6tables-restore", "iptables-restore" };
-static const char *const builtin[] = { "INPUT", "OUTPUT" };
 
 static void put_iptables_rule(FILE *f, const char *name, const struct gate_rule *r)
 {
@@ -83,51 +83,43 @@ static void put_iptables_rule(FILE *f, const char *name, const struct gate_rule 
 		r->syn_ack ? "SYN,ACK" : "SYN", r->queue);
 }
 
-/* Feed what follows to iptables-restore or its IPv6 form: all of it is done, or nothing. */
-static FILE *iptables_begin(bool v4)
+/* iptables-restore and its IPv6 form do all of @text, or nothing. */
+static bool run_iptables(bool v4, const char *text)
 {
-	char command[128];
-
-	snprintf(command, sizeof(command), "PATH=$PATH:/usr/sbin:/sbin; exec %s --wait 5 --noflush >/dev/null 2>&1",
-		restore[v4]);
-	FILE *const f = popen(command, "we");
-	if (f)
-		fprintf(f, "*mangle\n");
-	return f;
-}
-
-static bool iptables_end(FILE *f)
-{
-	fprintf(f, "COMMIT\n");
-	return pclose(f) == 0;
+	return program_run((const char *const[]){ restore[v4], "--wait", "5", "--noflush", NULL }, text) == 0;
 }
 
 static void iptables_remove(const char *name)
 {
-	for (int v4 = 0; v4 < 2; v4++) {
-		FILE *const f = iptables_begin(v4);
-		if (!f)
-			continue;
-		for (int out = 0; out < 2; out++)
-			fprintf(f, "-D %s -j %s_%s\n-F %s_%s\n-X %s_%s\n", builtin[out], name, hooks[out], name,
-				hooks[out], name, hooks[out]);
-		iptables_end(f);
-	}
+	char text[512];
+
+	snprintf(text, sizeof(text), "*mangle\n"
+		"-D INPUT -j %s_input\n-F %s_input\n-X %s_input\n"
+		"-D OUTPUT -j %s_output\n-F %s_output\n-X %s_output\nCOMMIT\n",
+		name, name, name, name, name, name);
+	run_iptables(true, text);
+	run_iptables(false, text);
 }
 
 static bool iptables_add(const char *name, const struct gate_rule *r, unsigned int n, bool v4)
 {
-	FILE *const f = iptables_begin(v4);
+	char *text = NULL;
+	size_t len;
+	FILE *const f = open_memstream(&text, &len);
+
 	if (!f)
 		return false;
-
-	for (int out = 0; out < 2; out++)
-		fprintf(f, ":%s_%s - [0:0]\n-A %s -j %s_%s\n", name, hooks[out], builtin[out], name, hooks[out]);
+	fprintf(f, "*mangle\n:%s_input - [0:0]\n:%s_output - [0:0]\n"
+		   "-A INPUT -j %s_input\n-A OUTPUT -j %s_output\n", name, name, name, name);
 	for (unsigned int i = 0; i < n; i++) {
 		if (has_family(&r[i], v4))
 			put_iptables_rule(f, name, &r[i]);
 	}
-	return iptables_end(f);
+	fprintf(f, "COMMIT\n");
+	fclose(f);
+	const bool done = run_iptables(v4, text);
+	free(text);
+	return done;
 }
 
 /* ---- one of them ---- */

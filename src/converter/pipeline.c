@@ -33,10 +33,12 @@
 #include "os/process.h"
 #include "os/sock.h"
 
-/* What peers can make us hold. The pending limit is below the Fast Open queue, so that a flood gets
- * Error 64 from us and not silence from the kernel, which a client would take for a middlebox. */
+/* What peers can make us hold. The limit of those without third ACK is below the Fast Open queue, so that
+ * a flood gets Error 64 from us and not silence from the kernel, which a client would take for a
+ * middlebox. Silent servers cost more room: a scan from one LAN host must not shut out all others. */
 #define FASTOPEN_QUEUE 4096
-#define PENDING_MAX    3072
+#define UNACKED_MAX    3072
+#define PENDING_MAX    16384
 #define ACCEPT_BATCH   64 /* accepted in one turn, so that others are not starved */
 
 #define MESSAGE_TIME   (10 * S_US) /* for the whole message to come: some re-transmissions */
@@ -63,8 +65,16 @@ static void set_deadline(struct converter *c, struct session *s, int64_t us)
 		log_peer(LOG_ERROR, "no memory for a timer");
 }
 
+/* The third ACK is there: the connection has left the Fast Open queue. */
+static void set_established(struct converter *c, struct session *s)
+{
+	c->unacked -= !s->established;
+	s->established = true;
+}
+
 static void forget(struct converter *c, struct session *s)
 {
+	c->unacked -= !s->established;
 	converter_gate_forget(c, s);
 	if (s->hs)
 		c->pending--;
@@ -349,7 +359,7 @@ static void authorise(struct converter *c, struct session *s, const struct conve
 		refuse_by_policy(c, s, v);
 		return;
 	}
-	if (c->pending > PENDING_MAX) {
+	if (c->unacked > UNACKED_MAX || c->pending > PENDING_MAX) {
 		c->counters.overload++;
 		answer_now(c, s, CONVERT_RESOURCE_EXCEEDED, OVERLOAD_DELAY);
 		return;
@@ -425,6 +435,7 @@ static void open_session(struct converter *c, int fd, const struct endpoint *cli
 	*s = (struct session){ .ref = ref, .state = CONVERTER_MESSAGE, .up = fd, .down = -1,
 		.client = *client, .hs = hs, .opened = c->loop.now };
 	c->pending++;
+	c->unacked++;
 	sock_keepalive(fd, UPSTREAM_IDLE);
 	if (loop_add(&c->loop, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, tag(KIND_CLIENT, ref)) < 0) {
 		sock_reset(fd);
@@ -558,8 +569,8 @@ static void say_pending(struct converter *c, struct session *s)
 static void answer(struct converter *c, struct session *s)
 {
 	converter_gate_answer(c, s);
-	if (!s->established)
-		s->established = sock_established(s->up);
+	if (!s->established && sock_established(s->up))
+		set_established(c, s);
 	if (s->established)
 		apply(c, s, CONVERTER_ESTABLISHED);
 	else
@@ -625,7 +636,7 @@ static void on_client(struct converter *c, struct session *s, uint32_t events)
 	s = slots_at(&c->sessions, ref);
 	if (!s || s->established || s->up < 0 || !sock_established(s->up))
 		return;
-	s->established = true;
+	set_established(c, s);
 	if (s->hs && s->hs->impatient && s->state == CONVERTER_CONNECTING)
 		apply(c, s, CONVERTER_IMPATIENT);
 	else if (s->state != CONVERTER_DRAINING)

@@ -24,7 +24,7 @@ struct converter {
 	const struct converter_config *config;
 	struct loop loop;
 	struct slots sessions;
-	unsigned int pending; /* sessions that are not relayed yet */
+	unsigned int pending, unacked; /* sessions that are not relayed yet; without third ACK */
 	struct relay_pool *relays;
 	int relay_ended, listener[CONVERTER_LISTEN_MAX], addresses, signals;
 	bool listening;

@@ -8,6 +8,7 @@
 #include "base/conf.h"
 #include "base/log.h"
 #include "converter/pipeline.h"
+#include "os/nft.h"
 #include "os/process.h"
 
 #define SUBFLOWS 8 /* of a connection, beside the first: the kernel's most */
@@ -53,9 +54,13 @@ static int serve(const struct converter_config *config)
 
 	int err = process_check("plait-converter, for MPTCP's limits and sysctls,");
 	if (!err)
+		err = nft_open();
+	if (!err)
 		err = netlink_open(&nl);
-	if (err)
+	if (err) {
+		nft_close();
 		return err;
+	}
 	err = restore_open(&restore, config->state, nl);
 	if (!err)
 		err = set_kernel(restore, config);
@@ -63,6 +68,7 @@ static int serve(const struct converter_config *config)
 		err = run(config);
 	restore_undo(restore);
 	netlink_close(nl);
+	nft_close();
 	return err;
 }
 

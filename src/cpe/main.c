@@ -8,6 +8,7 @@
 #include "base/conf.h"
 #include "base/log.h"
 #include "cpe/pipeline.h"
+#include "os/nft.h"
 #include "os/process.h"
 
 /* What the kernel needs for a message in the SYN and subflows on every link. */
@@ -52,9 +53,13 @@ static int serve(const struct cpe_config *config)
 
 	int err = process_check("plait-cpe, for routing, nftables and MPTCP endpoints,");
 	if (!err)
+		err = nft_open();
+	if (!err)
 		err = netlink_open(&nl);
-	if (err)
+	if (err) {
+		nft_close();
 		return err;
+	}
 	paths_clear(nl); /* of a run that was killed */
 	err = restore_open(&restore, config->state, nl);
 	if (!err)
@@ -64,6 +69,7 @@ static int serve(const struct cpe_config *config)
 	paths_clear(nl);
 	restore_undo(restore);
 	netlink_close(nl);
+	nft_close();
 	return err;
 }
 

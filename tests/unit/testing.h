@@ -59,18 +59,18 @@ static inline struct bytes bytes_hex(const char *text)
 /* Write the bytes to the file DIR/NAME. Returns 0, or 1 when that failed, said on stderr. */
 static inline int seed_write(const char *dir, const char *name, const char *hex)
 {
-	char file[4096];
-	snprintf(file, sizeof(file), "%s/%s", dir, name);
-	FILE *const f = fopen(file, "wb");
+	char path[4096];
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	FILE *const f = fopen(path, "wb");
 	if (!f) {
-		perror(file);
+		perror(path);
 		return 1;
 	}
 	const struct bytes b = bytes_hex(hex);
 	const bool written = fwrite(b.p, 1, b.len, f) == b.len;
 	free(b.p);
 	if (fclose(f) != 0 || !written) {
-		perror(file);
+		perror(path);
 		return 1;
 	}
 	return 0;

@@ -25,6 +25,7 @@
 	X(tcp_fallback, "converted connections that lost their MPTCP") \
 	X(lan_gone, "LAN hosts gone before their server accepted") \
 	X(probes, "probes sent to unreachable converters") \
+	X(link_probes, "probes sent through links that were doubted") \
 	X(ended_finished, "connections that ended with a FIN both ways") \
 	X(ended_reset, "connections that ended with a RST") \
 	X(bytes_up, "bytes from LAN hosts, of ended connections") \

@@ -34,8 +34,8 @@
 
 #define ACCEPT_BATCH 64 /* accepted in one turn, so that others are not starved */
 
-/* A handshake that nobody answers is begun anew on another link, just before the kernel repeats its
- * SYN after 1 s. (Without the gate that repetition has no data, and costs the connection its MPTCP.) */
+/* A handshake that nobody answers is begun anew on another link: when probes through its link are not
+ * answered either, at the latest just before the kernel repeats its SYN after 1 s. (Without the gate that repetition has no data, and costs the connection its MPTCP.) */
 #define ATTEMPT_TIME   (900 * MS_US)
 /* When every link was tried, and a proven converter is left to be tried by stream bytes: one repetition
  * each. */
@@ -47,13 +47,15 @@
 #define DIRECT_TIME    (75 * S_US)
 #define ADMIT_TIME     (10 * S_US) /* for a LAN host to end its handshake: some repetitions */
 #define EARLY_WAIT     (5 * MS_US) /* for its first bytes: a client that speaks first does so at once */
-#define LINKS_CALM     (20 * MS_US) /* changes of links come in flocks: look once behind them */
+#define LINKS_CALM     (20 * MS_US) /* changes of links come in flocks: look at the first, and behind them */
 #define PROBE_EVERY    (1 * S_US)   /* how often is looked whether a probe is due */
 
 #define EARLY_MAX      (64u << 10)  /* bytes sent before the answer: the first request, not a bulk */
 #define LAN_IDLE       1800         /* s; then a LAN host that vanished is noticed in 5 minutes */
 
 static void apply(struct cpe *c, struct session *s, enum client_event event);
+static void on_silence(struct cpe *c, struct session *s);
+static void on_connect_failed(struct cpe *c, struct session *s, int err);
 
 /* ---- small helpers ---- */
 
@@ -192,7 +194,10 @@ static void choose_carriage(struct cpe *c, struct session *s)
 	struct handshake *const hs = s->hs;
 	const bool proven = steer_proven(v, c->loop.now);
 
-	hs->wan = paths_first(&c->paths, &v->at.ip, useless_links(c, v), c->loop.now);
+	const uint32_t useless = useless_links(c, v);
+	hs->wan = paths_first(&c->paths, &v->at.ip, useless | hs->links_tried);
+	if (!hs->wan)
+		hs->wan = paths_first(&c->paths, &v->at.ip, useless);
 	hs->link = link_of(c, hs->wan);
 	hs->carriage = steer_carriage(v, hs->link, c->loop.now);
 	if (proven && c->up_gate && hs->attempts && hs->attempts + 1 == attempts_all(c, s))
@@ -234,17 +239,43 @@ static void close_upstream(struct cpe *c, struct session *s)
 		cpe_gate_unwatch(c, s->converter, &s->up_near);
 }
 
+/* Whether there is a link to go on with when this one turns out not to work. */
+static bool may_change_link(const struct cpe *c, const struct session *s)
+{
+	return s->hs->wan && s->hs->carriage != CARRY_STREAM &&
+	       paths_count(&c->paths, &s->converter->at.ip) > 1 && s->hs->attempts + 1 < attempts_all(c, s);
+}
+
 static void connect_converter(struct cpe *c, struct session *s)
 {
 	const int err = open_upstream(c, s);
 
 	if (err) {
-		c->counters.converter_unreachable++;
-		say_left_out(c, s->converter, strerror(-err), steer_unreachable(s->converter, c->loop.now));
-		apply(c, s, CLIENT_CONVERTER_FAILED);
+		on_connect_failed(c, s, -err);
 		return;
 	}
-	set_deadline(c, s, attempt_time(c, s));
+	s->hs->wait = may_change_link(c, s) ? WAIT_ANSWER : WAIT_ALL;
+	set_deadline(c, s, s->hs->wait == WAIT_ALL ? attempt_time(c, s) : health_patience(&s->hs->wan->health));
+}
+
+/* The handshake's time is over. One that may go on over another link first asks whether this one works;
+ * if it does, it is the server that takes its time. */
+static void on_no_handshake(struct cpe *c, struct session *s)
+{
+	struct handshake *const hs = s->hs;
+
+	if (hs->wait == WAIT_ALL) {
+		on_silence(c, s);
+	} else if (mono_diff(hs->wan->health.heard, hs->started) > 0) {
+		hs->wait = WAIT_ALL;
+		set_deadline(c, s, attempt_time(c, s) - mono_diff(c->loop.now, hs->started));
+	} else if (hs->wait == WAIT_ANSWER) {
+		hs->wait = WAIT_PROBES;
+		cpe_link_doubt(c, hs->wan);
+		set_deadline(c, s, health_patience(&hs->wan->health));
+	} else {
+		on_silence(c, s);
+	}
 }
 
 static void connect_direct(struct cpe *c, struct session *s)
@@ -294,6 +325,7 @@ static void failed(struct cpe *c, struct session *s, const char *why, int64_t us
 {
 	if (us)
 		say_left_out(c, s->converter, why, us);
+	s->hs->links_tried = 0;
 	apply(c, s, CLIENT_CONVERTER_FAILED);
 	cpe_consider_taking(c);
 }
@@ -445,7 +477,7 @@ void cpe_on_syn_refused(struct cpe *c, struct session *s)
 	if (proven) {
 		say_carries(c, s, "the SYN's data were not taken: messages go as stream bytes", us);
 		try_again(c, s);
-	} else if (w && paths_first(&c->paths, &v->at.ip, useless_links(c, v), c->loop.now)) {
+	} else if (w && paths_first(&c->paths, &v->at.ip, useless_links(c, v))) {
 		say_carries(c, s, "the SYN's data were not taken: not used", us);
 		try_again(c, s); /* on another link */
 	} else {
@@ -523,7 +555,7 @@ static void on_connected(struct cpe *c, struct session *s)
 	if (s->state == CLIENT_CONVERTING) {
 		steer_handshake(s->converter, mono_diff(c->loop.now, s->hs->started));
 		if (s->hs->wan)
-			paths_answered(s->hs->wan);
+			cpe_link_heard(c, s->hs->wan, mono_diff(c->loop.now, s->hs->started));
 		set_deadline(c, s, ANSWER_TIME);
 	}
 	apply(c, s, CLIENT_CONNECTED);
@@ -536,16 +568,29 @@ static void on_connected(struct cpe *c, struct session *s)
 		send_message(c, s);
 }
 
+/* Whether the link lets nothing through, or a plain SYN but not ours with its data. */
+static void blame(struct cpe *c, struct session *s, struct wan *w)
+{
+	const bool alive = mono_diff(w->health.heard, s->hs->started) > 0;
+	const bool proven = steer_proven(s->converter, c->loop.now);
+
+	s->hs->links_tried |= 1u << s->hs->link;
+	if (!alive)
+		cpe_link_silent(c, w);
+	else
+		say_carries(c, s, proven ? "no answer to a SYN with data: messages go as stream bytes"
+					 : "no answer to a SYN with data: not used",
+			steer_carries(&c->steer, s->converter, s->hs->link,
+				proven ? CARRY_STREAM : CARRY_NOTHING, c->loop.now));
+}
+
 /* Nobody answered the SYN: the link may be dead, whatever its carrier says. */
 static void on_silence(struct cpe *c, struct session *s)
 {
 	struct wan *const w = s->hs->wan;
 
-	if (w && paths_count(&c->paths, &s->converter->at.ip) > 1 && s->hs->carriage != CARRY_STREAM) {
-		const int64_t us = paths_silent(w, c->loop.now);
-		log_peer(LOG_WARNING, "wan \"%s\": no answer to a SYN: connections begin on others for %lld s",
-			w->name, (long long)((us + S_US - 1) / S_US));
-	}
+	if (w && paths_count(&c->paths, &s->converter->at.ip) > 1 && s->hs->carriage != CARRY_STREAM)
+		blame(c, s, w);
 	if (s->hs->attempts + 1 >= attempts_all(c, s)) {
 		s->hs->attempts = 0;
 		c->counters.converter_unreachable++;
@@ -575,11 +620,25 @@ static int refusal_by_errno(const struct session *s, int err)
 	}
 }
 
+/* Whether the next router or our own kernel says that there is no way: on this link. */
+static bool of_the_link(int err)
+{
+	return err == ENETUNREACH || err == EHOSTUNREACH || err == ENETDOWN || err == EADDRNOTAVAIL ||
+	       err == EINVAL;
+}
+
 static void on_connect_failed(struct cpe *c, struct session *s, int err)
 {
 	if (s->state == CLIENT_DIRECT) {
 		s->hs->refusal = refusal_by_errno(s, err);
 		apply(c, s, CLIENT_FAILED);
+		return;
+	}
+	if (of_the_link(err) && may_change_link(c, s)) {
+		s->hs->links_tried |= 1u << s->hs->link;
+		cpe_link_silent(c, s->hs->wan);
+		s->hs->attempts++;
+		try_again(c, s);
 		return;
 	}
 	c->counters.converter_unreachable++;
@@ -836,7 +895,7 @@ static void on_deadline(struct cpe *c, struct session *s)
 		return; /* relayed, or a later deadline was set */
 	switch (s->state) {
 	case CLIENT_CONVERTING:
-		on_silence(c, s);
+		on_no_handshake(c, s);
 		break;
 	case CLIENT_DIRECT:
 		s->hs->refusal = REFUSE_SILENT;
@@ -868,6 +927,7 @@ static void on_links_changed(struct cpe *c)
 	if (c->links_changed)
 		return;
 	c->links_changed = true;
+	paths_sync(&c->paths);
 	loop_after(&c->loop, LINKS_CALM, cpe_tag(KIND_LINKS, 0));
 }
 
@@ -902,6 +962,9 @@ static void on_event(void *ctx, struct loop_tag t, uint32_t events)
 	case KIND_LINKS:
 		on_links_changed(c);
 		break;
+	case KIND_LINK_PROBE:
+		cpe_on_link_probe(c, t.ref.slot);
+		break;
 	case KIND_SIGNALS:
 		c->loop.stop = process_told_to_end(c->signals);
 		break;
@@ -913,6 +976,7 @@ static void on_event(void *ctx, struct loop_tag t, uint32_t events)
 		break;
 	case KIND_DEADLINE:
 	case KIND_PROBES:
+	case KIND_LINKS_LOOK:
 		break;
 	}
 }
@@ -937,6 +1001,9 @@ static void on_timer(void *ctx, struct loop_tag t)
 		c->links_changed = false;
 		paths_sync(&c->paths);
 		break;
+	case KIND_LINKS_LOOK:
+		cpe_links_look(c);
+		break;
 	case KIND_CONTROL_CLIENT:
 		control_on_timer(c->control, t.ref);
 		break;
@@ -945,6 +1012,7 @@ static void on_timer(void *ctx, struct loop_tag t)
 	case KIND_UP:
 	case KIND_GATE:
 	case KIND_PROBE:
+	case KIND_LINK_PROBE:
 	case KIND_RELAYS:
 	case KIND_SIGNALS:
 	case KIND_CONTROL:
@@ -990,6 +1058,10 @@ int cpe_open(struct cpe *c, const struct cpe_config *config, struct netlink *nl,
 {
 	*c = (struct cpe){ .config = config, .relay_ended = -1, .links = -1, .signals = -1,
 		.loop.epfd = -1, .intercept.listener = { -1, -1 } };
+	for (unsigned int i = 0; i < PATHS_MAX; i++) {
+		for (unsigned int k = 0; k < LINK_PROBES; k++)
+			c->link_probe[i][k].fd = -1;
+	}
 	take_config(c, nl, restore);
 
 	int err = loop_init(&c->loop);
@@ -1014,6 +1086,7 @@ int cpe_open(struct cpe *c, const struct cpe_config *config, struct netlink *nl,
 	if (!err)
 		err = paths_sync(&c->paths);
 	if (!err) {
+		cpe_links_open(c);
 		cpe_gate_open(c);
 		err = loop_after(&c->loop, PROBE_EVERY, cpe_tag(KIND_PROBES, 0));
 	}
@@ -1033,6 +1106,7 @@ void cpe_close(struct cpe *c)
 	if (c->listening)
 		intercept_close(&c->intercept);
 	cpe_probe_close(c);
+	cpe_links_close(c);
 	cpe_gate_close(c);
 	relay_pool_free(c->relays);
 	for (struct session *s; (s = slots_next(&c->sessions, &slot)); slot++) {

@@ -19,6 +19,14 @@
 
 struct probe;
 
+#define LINK_PROBES 6 /* at once through one link: each waits some seconds for its answer */
+
+/* A handshake that asks whether a link works. */
+struct link_probe {
+	int fd; /* -1: none */
+	mono_t sent;
+};
+
 struct cpe {
 	const struct cpe_config *config;
 	struct loop loop;
@@ -32,6 +40,8 @@ struct cpe {
 	struct steer steer;
 	struct paths paths;
 	struct probe *probe[STEER_CONVERTERS]; /* heap; NULL: none under way */
+	struct link_probe link_probe[PATHS_MAX][LINK_PROBES];
+	mono_t links_due; /* when the links are looked at again */
 	struct control *control;
 	struct client_counters counters;
 	mono_t started;

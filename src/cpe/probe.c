@@ -29,7 +29,7 @@ void cpe_end_probe(struct cpe *c, uint32_t i, bool reached)
 static int connect_probe(struct cpe *c, uint32_t i, struct probe *p)
 {
 	const struct converter *const v = &c->steer.converter[i];
-	const struct wan *const w = paths_first(&c->paths, &v->at.ip, 0, c->loop.now);
+	const struct wan *const w = paths_first(&c->paths, &v->at.ip, 0);
 	const bool gated = c->up_gate;
 
 	p->fd = sock_connect_converter(&v->at, paths_address(w, &v->at.ip), p->out, gated ? 0 : p->out_len);

@@ -23,6 +23,8 @@ enum kind {
 	KIND_PROBES,
 	KIND_RELAYS,
 	KIND_LINKS,
+	KIND_LINKS_LOOK,
+	KIND_LINK_PROBE, /* slot: link * LINK_PROBES + its number */
 	KIND_SIGNALS,
 	KIND_CONTROL,
 	KIND_CONTROL_CLIENT,
@@ -39,6 +41,10 @@ enum kind {
 /* How a LAN host is refused that was promised nothing yet: as the server did, by RST, by ICMP with
  * this code, or by silence. */
 enum { REFUSE_RESET = -1, REFUSE_SILENT = -2 };
+
+/* For what a handshake waits: an answer; one, or an answer to the probes that tell whether the link is
+ * to blame; for as long as it takes. */
+enum wait { WAIT_ANSWER, WAIT_PROBES, WAIT_ALL };
 
 /* What is needed until the relay begins. */
 struct handshake {
@@ -59,6 +65,8 @@ struct handshake {
 	size_t early;   /* bytes of the LAN host sent upstream, still in its socket */
 	struct wan *wan;   /* where this attempt began; NULL: the routing table's choice */
 	unsigned int link; /* its number in the converter's memory */
+	uint32_t links_tried; /* with this converter, as a mask for paths_first() */
+	enum wait wait;
 	unsigned int attempts; /* handshakes with this converter that nobody answered */
 	unsigned int asked_again; /* with another cookie, or without Echo TLV */
 	mono_t started; /* of this attempt */
@@ -131,6 +139,15 @@ void cpe_probe_all(struct cpe *c); /* start those that are due, once a second */
 void cpe_on_probe(struct cpe *c, uint32_t i); /* of the converter with this number */
 void cpe_end_probe(struct cpe *c, uint32_t i, bool reached);
 void cpe_probe_close(struct cpe *c);
+
+/* links.c: whether the links work. */
+void cpe_links_open(struct cpe *c);
+void cpe_links_close(struct cpe *c);
+void cpe_links_look(struct cpe *c);              /* by its own timer */
+void cpe_on_link_probe(struct cpe *c, uint32_t slot);
+void cpe_link_doubt(struct cpe *c, struct wan *w);  /* no answer for a while */
+void cpe_link_silent(struct cpe *c, struct wan *w); /* nor to probes */
+void cpe_link_heard(struct cpe *c, struct wan *w, int64_t rtt); /* an answer, after @rtt us */
 
 /* status.c: what the control socket tells. */
 json_t *cpe_answer_control(void *ctx, const char *command);

@@ -37,9 +37,9 @@ static json_t *wan_json(const struct wan *w)
 		ip_text(&w->addr[FAMILY_4], v4);
 	if (w->has[FAMILY_6])
 		ip_text(&w->addr[FAMILY_6], v6);
-	return json_pack("{s:s, s:s, s:s, s:b, s:i, s:s, s:s}", "name", w->name, "interface", w->ifname,
-		"mode", w->backup ? "backup" : "aggregate", "running", (int)w->running, "silences",
-		(int)w->silences, "ipv4", v4, "ipv6", v6);
+	return json_pack("{s:s, s:s, s:s, s:b, s:s, s:i, s:s, s:s}", "name", w->name, "interface", w->ifname,
+		"mode", w->backup ? "backup" : "aggregate", "running", (int)w->running, "health",
+		health_text(w->health.state), "silences", (int)w->health.silences, "ipv4", v4, "ipv6", v6);
 }
 
 json_t *cpe_answer_control(void *ctx, const char *command)

@@ -359,6 +359,27 @@ int netlink_links(struct netlink *nl, struct nl_link *out, int max)
 	return dump_route(nl, RTM_GETLINK, sizeof(struct ifinfomsg), on_link, &l);
 }
 
+static int on_stats(const struct nlmsghdr *h, void *ctx)
+{
+	const struct nlattr *a;
+
+	mnl_attr_for_each(a, h, sizeof(struct ifinfomsg)) {
+		if (mnl_attr_get_type(a) == IFLA_STATS64 && mnl_attr_get_payload_len(a) >= sizeof(uint64_t))
+			memcpy(ctx, mnl_attr_get_payload(a), sizeof(uint64_t)); /* rx_packets is the first */
+	}
+	return MNL_CB_OK;
+}
+
+int netlink_received(struct netlink *nl, uint32_t ifindex, uint64_t *packets)
+{
+	struct nlmsghdr *const h = begin(nl, RTM_GETLINK, NLM_F_ACK);
+	struct ifinfomsg *const i = mnl_nlmsg_put_extra_header(h, sizeof(*i));
+
+	i->ifi_index = (int)ifindex;
+	*packets = 0;
+	return talk(nl, nl->route, h, on_stats, packets);
+}
+
 static int on_addr(const struct nlmsghdr *h, void *ctx)
 {
 	const struct ifaddrmsg *const i = mnl_nlmsg_get_payload(h);

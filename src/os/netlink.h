@@ -85,6 +85,9 @@ int netlink_links(struct netlink *nl, struct nl_link *out, int max);
 int netlink_addrs(struct netlink *nl, struct nl_addr *out, int max);
 int netlink_endpoints(struct netlink *nl, struct nl_endpoint *out, int max);
 
+/* How many packets an interface has received. Returns 0 or -errno. */
+int netlink_received(struct netlink *nl, uint32_t ifindex, uint64_t *packets);
+
 /* An fd that becomes readable when links, addresses, routes or rules change; netlink_changed()
  * empties it. Returns -errno on failure. */
 int netlink_watch(void);

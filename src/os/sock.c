@@ -154,6 +154,19 @@ int sock_connect_converter(
 	return err ? fail(fd, err) : fd;
 }
 
+int sock_connect_from(const struct endpoint *to, const struct ip_addr *from)
+{
+	const int family = family_of(&to->ip);
+	const int fd = open_tcp(family, IPPROTO_TCP);
+	if (fd < 0)
+		return fd;
+
+	int err = bind_source(fd, family, from);
+	if (!err)
+		err = start_connect(fd, family, to, NULL, 0);
+	return err ? fail(fd, err) : fd;
+}
+
 int sock_connect(const struct endpoint *to, bool mptcp)
 {
 	const int family = family_of(&to->ip);

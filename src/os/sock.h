@@ -30,6 +30,8 @@ int sock_accept(int listener, struct endpoint *peer);
  * when not NULL, is the source address, which chooses the link. */
 int sock_connect_converter(
 	const struct endpoint *to, const struct ip_addr *from, const void *msg, size_t len);
+/* A plain TCP connection from an address, which chooses the link. */
+int sock_connect_from(const struct endpoint *to, const struct ip_addr *from);
 /* A plain TCP connection to a server (converter, downstream), MPTCP when @mptcp. */
 int sock_connect(const struct endpoint *to, bool mptcp);
 /* An MPTCP connection to a server from an address that is not ours: the LAN host's. */

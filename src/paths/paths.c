@@ -198,6 +198,8 @@ static void plan_wan(struct plan *plan, struct wan *w, uint32_t table, const str
 		plan_route(plan, (struct nl_route){ .family = family, .ifindex = w->ifindex,
 					 .has_via = route->has_via, .via = route->via }, table);
 	}
+	if (w->health.state == HEALTH_DEAD || w->renewed)
+		return;
 	for (int f = 0; f < 2; f++) {
 		if (w->has[f])
 			plan_endpoint(plan, w, &w->addr[f], !w->has[!f]);
@@ -286,15 +288,18 @@ static int apply_limits(const struct paths *p)
 
 /* ---- the stage ---- */
 
-static void say_changes(const struct wan *was, const struct wan *is)
+static bool same(const struct wan *was, const struct wan *is)
+{
+	return was->seen && was->ifindex == is->ifindex && was->running == is->running &&
+	       !memcmp(was->has, is->has, sizeof(was->has)) &&
+	       (!is->has[0] || ip_equal(&was->addr[0], &is->addr[0])) &&
+	       (!is->has[1] || ip_equal(&was->addr[1], &is->addr[1]));
+}
+
+static void say_changes(const struct wan *is)
 {
 	char v4[ENDPOINT_TEXT] = "no IPv4", v6[ENDPOINT_TEXT] = "no IPv6";
 
-	if (was->seen && was->ifindex == is->ifindex && was->running == is->running &&
-		!memcmp(was->has, is->has, sizeof(was->has)) &&
-		(!is->has[0] || ip_equal(&was->addr[0], &is->addr[0])) &&
-		(!is->has[1] || ip_equal(&was->addr[1], &is->addr[1])))
-		return;
 	if (!is->ifindex) {
 		log_warning("wan \"%s\": there is no interface %s: going on without it", is->name, is->ifname);
 		return;
@@ -324,7 +329,10 @@ int paths_sync(struct paths *p)
 			plan_wan(plan, &p->wan[i], TABLE + i, now);
 			if (p->wan[i].has[FAMILY_4] || p->wan[i].has[FAMILY_6])
 				plan_inside(plan, p, TABLE + i, now);
-			say_changes(&was[i], &p->wan[i]);
+			if (!same(&was[i], &p->wan[i])) {
+				say_changes(&p->wan[i]);
+				p->wan[i].health.state = HEALTH_GOOD; /* it is another one */
+			}
 			p->wan[i].seen = true;
 		}
 		apply_routes(p->nl, plan, now, &err);
@@ -354,9 +362,6 @@ void paths_clear(struct netlink *nl)
 
 /* ---- which link first ---- */
 
-#define SILENT_FIRST (10 * S_US) /* then a dead link costs one connection in ten seconds its 0.9 s */
-#define SILENT_LAST  (120 * S_US)
-
 static enum family_index family_index(const struct ip_addr *ip)
 {
 	return ip_is_v4(ip) ? FAMILY_4 : FAMILY_6;
@@ -367,14 +372,14 @@ static bool usable(const struct wan *w, const struct ip_addr *to)
 	return w->running && w->has[family_index(to)];
 }
 
-struct wan *paths_first(struct paths *p, const struct ip_addr *to, uint32_t avoid, mono_t now)
+struct wan *paths_first(struct paths *p, const struct ip_addr *to, uint32_t avoid)
 {
 	for (int how = 0; how < 4; how++) {
 		const bool silent = how & 2, backup = how & 1;
 		for (unsigned int i = 0; i < p->n; i++) {
 			struct wan *const w = &p->wan[i];
 			if (usable(w, to) && w->backup == backup && !(avoid >> i & 1) &&
-				(silent || mono_diff(now, w->silent_until) >= 0))
+				(silent || w->health.state < HEALTH_SILENT))
 				return w;
 		}
 	}
@@ -395,24 +400,21 @@ unsigned int paths_count(const struct paths *p, const struct ip_addr *to)
 	return n;
 }
 
-int64_t paths_silent(struct wan *w, mono_t now)
+bool paths_spare(const struct paths *p, const struct wan *w)
 {
-	int64_t us = SILENT_FIRST;
-
-	/* Connections that found it silent together count once. */
-	if (mono_diff(now, w->silent_until) < 0)
-		return mono_diff(w->silent_until, now);
-	for (unsigned int i = 0; i < w->silences && us < SILENT_LAST; i++)
-		us *= 2;
-	if (us > SILENT_LAST)
-		us = SILENT_LAST;
-	w->silences++;
-	w->silent_until = mono_add(now, us);
-	return us;
+	for (unsigned int i = 0; i < p->n; i++) {
+		const struct wan *const o = &p->wan[i];
+		if (o != w && o->health.state == HEALTH_GOOD && o->running && (o->has[0] || o->has[1]))
+			return true;
+	}
+	return false;
 }
 
-void paths_answered(struct wan *w)
+int paths_renew(struct paths *p, struct wan *w)
 {
-	w->silences = 0;
-	w->silent_until = (mono_t){ 0 };
+	w->renewed = true;
+	const int err = paths_sync(p);
+	w->renewed = false;
+	const int again = paths_sync(p);
+	return err ? err : again;
 }

@@ -22,6 +22,7 @@
 #include "base/mono.h"
 #include "os/netlink.h"
 #include "os/restore.h"
+#include "paths/health.h"
 
 #define PATHS_MAX 8 /* the kernel's path manager takes 8 endpoints */
 
@@ -37,9 +38,8 @@ struct wan {
 	bool has[2];             /* by enum family_index: address and default route are there */
 	struct ip_addr addr[2];
 
-	/* What handshakes showed. */
-	mono_t silent_until; /* not chosen first before that */
-	unsigned int silences; /* in a row */
+	struct health health;
+	bool renewed; /* its endpoints are left out once, see paths_renew() */
 };
 
 enum family_index { FAMILY_4, FAMILY_6 };
@@ -59,19 +59,19 @@ int paths_sync(struct paths *p);
 void paths_clear(struct netlink *nl);
 
 /* The link for the first subflow to @to: in the order of the configuration, backup links last, one
- * that is up and has an address of this family; those that were silent lately only when there is no
- * other; never one whose bit is set in @avoid (bit 0: the first). NULL when there is none: the
+ * that is up and has an address of this family; silent and dead ones only when there is no other; never
+ * one whose bit is set in @avoid (bit 0: the first). NULL when there is none: the
  * routing table decides. */
-struct wan *paths_first(struct paths *p, const struct ip_addr *to, uint32_t avoid, mono_t now);
+struct wan *paths_first(struct paths *p, const struct ip_addr *to, uint32_t avoid);
 /* The source address that makes a connection to @to begin on @w. */
 const struct ip_addr *paths_address(const struct wan *w, const struct ip_addr *to);
 /* How many links paths_first() can choose from. */
 unsigned int paths_count(const struct paths *p, const struct ip_addr *to);
 
-/* A SYN on this link was not answered: new connections begin on others for a time, which doubles
- * with each further silence. Returns that time in us. */
-int64_t paths_silent(struct wan *w, mono_t now);
-/* A handshake on this link succeeded. */
-void paths_answered(struct wan *w);
+/* Whether a link other than @w has nothing against it. */
+bool paths_spare(const struct paths *p, const struct wan *w);
+/* Give running connections new subflows on @w, in place of those that waited out its silence: a kernel
+ * repeats their segments ever more rarely. Returns as paths_sync(). */
+int paths_renew(struct paths *p, struct wan *w);
 
 #endif

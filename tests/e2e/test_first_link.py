@@ -41,7 +41,7 @@ def test_first_link_is_dead(lab, start):
         lab.link["dsl"].mode("blackhole", False)
     assert plait.cpe.ask("paths")["paths"][0]["silences"] == 1
     wait_until(lambda: begin(plait)[0] == ["dsl"], 30, "the first link to be used first again")
-    assert plait.cpe.ask("paths")["paths"][0]["silences"] == 0
+    assert plait.cpe.ask("paths")["paths"][0]["health"] == "good"
     assert plait.cpe.counter("direct") == plait.cpe.counter("tcp_fallback") == 0
 
 

@@ -34,10 +34,10 @@ static struct paths three(void)
 	return p;
 }
 
-static const char *first(struct paths *p, const char *to, mono_t now)
+static const char *first(struct paths *p, const char *to)
 {
 	const struct ip_addr a = ip(to);
-	const struct wan *const w = paths_first(p, &a, 0, now);
+	const struct wan *const w = paths_first(p, &a, 0);
 	return w ? w->name : "none";
 }
 
@@ -46,12 +46,12 @@ static void test_the_order_is_the_configurations(void **state)
 	struct paths p = three();
 	const struct ip_addr v4 = ip("198.51.100.1"), v6 = ip("2001:db8:c::1");
 
-	assert_string_equal(first(&p, "198.51.100.1", start), "dsl");
+	assert_string_equal(first(&p, "198.51.100.1"), "dsl");
 	assert_memory_equal(paths_address(&p.wan[0], &v4), &p.wan[0].addr[FAMILY_4], 16);
 	assert_memory_equal(paths_address(&p.wan[0], &v6), &p.wan[0].addr[FAMILY_6], 16);
 	assert_null(paths_address(NULL, &v4));
 	p.wan[0].running = false;
-	assert_string_equal(first(&p, "198.51.100.1", start), "lte");
+	assert_string_equal(first(&p, "198.51.100.1"), "lte");
 }
 
 static void test_only_links_of_its_family(void **state)
@@ -60,10 +60,10 @@ static void test_only_links_of_its_family(void **state)
 	const struct ip_addr v6 = ip("2001:db8:c::1");
 
 	p.wan[0].has[FAMILY_6] = false;
-	assert_string_equal(first(&p, "2001:db8:c::1", start), "lte");
+	assert_string_equal(first(&p, "2001:db8:c::1"), "lte");
 	assert_int_equal(paths_count(&p, &v6), 2);
 	p.wan[1].has[FAMILY_6] = p.wan[2].has[FAMILY_6] = false;
-	assert_string_equal(first(&p, "2001:db8:c::1", start), "none");
+	assert_string_equal(first(&p, "2001:db8:c::1"), "none");
 	assert_int_equal(paths_count(&p, &v6), 0);
 }
 
@@ -72,48 +72,64 @@ static void test_backup_links_come_last(void **state)
 	struct paths p = three();
 
 	p.wan[0].backup = true;
-	assert_string_equal(first(&p, "198.51.100.1", start), "lte");
+	assert_string_equal(first(&p, "198.51.100.1"), "lte");
 	p.wan[1].running = false;
-	assert_string_equal(first(&p, "198.51.100.1", start), "dsl");
+	assert_string_equal(first(&p, "198.51.100.1"), "dsl");
 }
 
-static void test_a_silent_link_is_left_out_for_a_time(void **state)
+static void silence(struct wan *w)
+{
+	assert_true(health_silent(&w->health, start));
+}
+
+static void test_a_silent_link_is_left_out(void **state)
 {
 	struct paths p = three();
 
-	assert_int_equal(paths_silent(&p.wan[0], start), 10 * S_US);
-	assert_string_equal(first(&p, "198.51.100.1", start), "lte");
-	assert_string_equal(first(&p, "198.51.100.1", after(9)), "lte");
-	assert_string_equal(first(&p, "198.51.100.1", after(10)), "dsl");
+	silence(&p.wan[0]);
+	assert_string_equal(first(&p, "198.51.100.1"), "lte");
+	health_heard(&p.wan[0].health, 0, after(1));
+	assert_string_equal(first(&p, "198.51.100.1"), "dsl");
+}
+
+static void test_a_doubted_link_is_not(void **state)
+{
+	struct paths p = three();
+
+	assert_true(health_doubt(&p.wan[0].health, start));
+	assert_string_equal(first(&p, "198.51.100.1"), "dsl");
 }
 
 static void test_a_backup_link_before_a_silent_one(void **state)
 {
 	struct paths p = three();
 
-	paths_silent(&p.wan[0], start);
-	paths_silent(&p.wan[1], start);
-	assert_string_equal(first(&p, "198.51.100.1", start), "sat");
-	paths_silent(&p.wan[2], start);
-	assert_string_equal(first(&p, "198.51.100.1", start), "dsl"); /* better than nothing */
+	silence(&p.wan[0]);
+	silence(&p.wan[1]);
+	assert_string_equal(first(&p, "198.51.100.1"), "sat");
+	silence(&p.wan[2]);
+	assert_string_equal(first(&p, "198.51.100.1"), "dsl"); /* better than nothing */
 }
 
-static void test_the_time_doubles_and_ends(void **state)
+static void test_links_to_avoid(void **state)
 {
 	struct paths p = three();
-	struct wan *const w = &p.wan[0];
-	static const int expected[] = { 10, 20, 40, 80, 120, 120 };
-	mono_t now = start;
+	const struct ip_addr to = ip("198.51.100.1");
 
-	for (size_t i = 0; i < ARRAY_SIZE(expected); i++) {
-		assert_int_equal(paths_silent(w, now), expected[i] * S_US);
-		/* Found silent by another connection meanwhile: the same silence. */
-		assert_int_equal(paths_silent(w, mono_add(now, S_US)), (expected[i] - 1) * S_US);
-		now = mono_add(now, expected[i] * S_US);
-	}
-	paths_answered(w);
-	assert_string_equal(first(&p, "198.51.100.1", start), "dsl");
-	assert_int_equal(paths_silent(w, now), 10 * S_US);
+	assert_ptr_equal(paths_first(&p, &to, 1), &p.wan[1]);
+	assert_ptr_equal(paths_first(&p, &to, 3), &p.wan[2]);
+	assert_null(paths_first(&p, &to, 7));
+}
+
+static void test_a_spare_link(void **state)
+{
+	struct paths p = three();
+
+	assert_true(paths_spare(&p, &p.wan[0]));
+	silence(&p.wan[1]);
+	p.wan[2].running = false;
+	assert_false(paths_spare(&p, &p.wan[0]));
+	assert_true(paths_spare(&p, &p.wan[1]));
 }
 
 int main(void)
@@ -122,9 +138,11 @@ int main(void)
 		cmocka_unit_test(test_the_order_is_the_configurations),
 		cmocka_unit_test(test_only_links_of_its_family),
 		cmocka_unit_test(test_backup_links_come_last),
-		cmocka_unit_test(test_a_silent_link_is_left_out_for_a_time),
+		cmocka_unit_test(test_a_silent_link_is_left_out),
+		cmocka_unit_test(test_a_doubted_link_is_not),
 		cmocka_unit_test(test_a_backup_link_before_a_silent_one),
-		cmocka_unit_test(test_the_time_doubles_and_ends),
+		cmocka_unit_test(test_links_to_avoid),
+		cmocka_unit_test(test_a_spare_link),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """Scripted TCP peers in a lab's namespaces: servers, clients, and content that tells if it arrived."""
 
+import errno
 import hashlib
 import itertools
 import os
@@ -8,6 +9,7 @@ import queue
 import socket
 import struct
 import threading
+import time
 
 MPTCP = 262
 FASTOPEN_NO_COOKIE = 34
@@ -197,6 +199,17 @@ def ends_with_reset(sock):
     return False
 
 
+def outcome(ns, address, port, timeout=60):
+    """What connect() says: "open", the name of an errno, or "no answer"; and after how many seconds."""
+    start = time.monotonic()
+    try:
+        connect(ns, address, port, timeout=timeout).close()
+        said = "open"
+    except TimeoutError as error:
+        said = errno.errorcode[error.errno] if error.errno else "no answer"
+    except OSError as error:
+        said = errno.errorcode[error.errno]
+    return said, time.monotonic() - start
 
 
 def is_mptcp(sock):

@@ -69,3 +69,24 @@ def start(lab, request):
         plait.cpe.start()
         return plait
     return start
+
+
+# ---- tables of figures, shown below the results even of tests that pass
+
+@pytest.fixture
+def table(record_property):
+    """table(title, head, rows) of texts."""
+    def table(title, head, rows):
+        widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+        lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip() for row in [head, *rows]]
+        record_property("table", "\n".join([title, *("    " + line for line in lines)]))
+    return table
+
+
+def pytest_terminal_summary(terminalreporter):
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        if report.when == "call":
+            for name, text in report.user_properties:
+                if name == "table":
+                    terminalreporter.write_line("")
+                    terminalreporter.write_line(text)

@@ -17,13 +17,28 @@ static json_t *session_json(const struct cpe *c, const struct session *s)
 		"bytes_down", (json_int_t)s->relay.way[RELAY_SERVER].bytes);
 }
 
+/* What each link lets through to @v. */
+static json_t *carriage_json(const struct cpe *c, const struct converter *v)
+{
+	json_t *const links = json_object();
+
+	for (unsigned int i = 0; i < c->paths.n; i++) {
+		const struct carried *const l = &v->link[i];
+		const int64_t left = l->most == CARRY_ALL ? 0 : mono_diff(l->until, c->loop.now);
+		json_object_set_new(links, c->paths.wan[i].name, json_pack("{s:s, s:f}",
+			"carries", carriage_text(left > 0 ? l->most : CARRY_ALL),
+			"seconds_left", (double)(left > 0 ? left : 0) / S_US));
+	}
+	return links;
+}
+
 static json_t *converter_json(const struct cpe *c, const struct converter *v)
 {
 	char at[ENDPOINT_TEXT];
 	const int64_t left = v->trust == TRUST_USABLE ? 0 : mono_diff(v->until, c->loop.now);
 
-	return json_pack("{s:s, s:s, s:s, s:f, s:f, s:I, s:I, s:I}", "name", v->name,
-		"address", endpoint_text(&v->at, at), "trust", trust_text(v->trust),
+	return json_pack("{s:s, s:s, s:o, s:s, s:f, s:f, s:I, s:I, s:I}", "name", v->name,
+		"address", endpoint_text(&v->at, at), "links", carriage_json(c, v), "trust", trust_text(v->trust),
 		"seconds_left", (double)(left > 0 ? left : 0) / S_US,
 		"handshake_ms", (double)v->rtt / MS_US, "connections", (json_int_t)v->connections,
 		"verified", (json_int_t)v->verified, "failed", (json_int_t)v->failed);

@@ -87,9 +87,35 @@ static json_t *ask(int fd, const char *path, const char *command)
 
 /* ---- printing ---- */
 
+static void value_text(const json_t *v, char *text, size_t size);
+
+/* "dsl all, lte nothing 28.4": the members of an object, without figures that are 0. */
+static void members_text(const json_t *o, char *text, size_t size)
+{
+	const char *key;
+	json_t *v;
+	size_t len = 0;
+
+	*text = 0;
+	json_object_foreach((json_t *)o, key, v) {
+		char inner[64];
+		if (json_is_real(v) && json_real_value(v) == 0)
+			continue;
+		value_text(v, inner, sizeof(inner));
+		/* The names of a record's fields are for programs; those of a list's elements tell. */
+		const int n = json_is_object(v) ? snprintf(text + len, size - len, "%s%s %s", len ? ", " : "", key, inner)
+						: snprintf(text + len, size - len, "%s%s", len ? " " : "", inner);
+		len += n > 0 ? (size_t)n : 0;
+		if (len >= size)
+			return;
+	}
+}
+
 static void value_text(const json_t *v, char *text, size_t size)
 {
-	if (json_is_string(v))
+	if (json_is_object(v))
+		members_text(v, text, size);
+	else if (json_is_string(v))
 		snprintf(text, size, "%s", *json_string_value(v) ? json_string_value(v) : "-");
 	else if (json_is_integer(v))
 		snprintf(text, size, "%lld", (long long)json_integer_value(v));

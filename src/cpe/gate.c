@@ -80,7 +80,7 @@ void cpe_gate_refuse(struct cpe *c, struct session *s, int refusal)
 	else
 		hold_refuse(h, c->lan_gate);
 	/* Else the kernel would send its SYN/ACK again for a minute, each a new session. */
-	const int err = netlink_forget_handshake(c->paths.nl, &s->server, &s->lan_host);
+	const int err = netlink_abort(c->paths.nl, &s->server, &s->lan_host);
 	if (err && err != -ENOENT)
 		log_peer(LOG_WARNING, "a refused handshake cannot be forgotten (%s): the server is asked some "
 			"times more", strerror(-err));

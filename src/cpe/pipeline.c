@@ -1046,8 +1046,10 @@ static int start_intercepting(struct cpe *c, struct netlink *nl)
 {
 	int err = intercept_open(&c->intercept, &c->config->intercept, nl);
 
-	for (uint32_t i = 0; !err && i < 2; i++)
+	for (uint32_t i = 0; !err && i < 2; i++) {
+		sock_keepalive(c->intercept.listener[i], LAN_IDLE); /* its connections inherit that */
 		err = loop_add(&c->loop, c->intercept.listener[i], EPOLLIN, cpe_tag(KIND_LISTENER, i));
+	}
 	c->listening = !err;
 	if (!err)
 		cpe_consider_taking(c);

@@ -135,7 +135,7 @@ int netlink_route(struct netlink *nl, bool add, const struct nl_route *route)
 
 /* ---- sockets ---- */
 
-int netlink_forget_handshake(struct netlink *nl, const struct endpoint *near, const struct endpoint *far)
+int netlink_abort(struct netlink *nl, const struct endpoint *near, const struct endpoint *far)
 {
 	const bool v4 = ip_is_v4(&near->ip);
 	const size_t skip = v4 ? 12 : 0;

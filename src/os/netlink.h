@@ -73,9 +73,10 @@ int netlink_endpoint(struct netlink *nl, bool add, const struct nl_endpoint *e);
 int netlink_limits(struct netlink *nl, uint32_t *subflows, uint32_t *add_addrs);
 int netlink_set_limits(struct netlink *nl, uint32_t subflows, uint32_t add_addrs);
 
-/* Forget a connection whose handshake is not over: @near is our end. Nothing is sent. Returns 0,
- * -ENOENT when there is none, -EOPNOTSUPP where the kernel cannot (CONFIG_INET_DIAG_DESTROY). */
-int netlink_forget_handshake(struct netlink *nl, const struct endpoint *near, const struct endpoint *far);
+/* End a TCP connection or subflow of this host: @near is our end. One whose handshake is not over is
+ * forgotten without a word, others are reset. Returns 0, -ENOENT when there is none, -EOPNOTSUPP where
+ * the kernel cannot (CONFIG_INET_DIAG_DESTROY). */
+int netlink_abort(struct netlink *nl, const struct endpoint *near, const struct endpoint *far);
 
 /* Dumps: fill up to @max elements and return how many there are (at most @max), or -errno. Rules
  * are plait's own; routes those of the main table, and plait's own in the others. */

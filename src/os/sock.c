@@ -336,12 +336,46 @@ bool sock_make_room(int fd)
 	return set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, (int)size) == 0;
 }
 
+bool sock_fin_unheard(int fd)
+{
+	struct mptcp_info info = { 0 };
+	socklen_t len = sizeof(info);
+
+	return getsockopt(fd, SOL_MPTCP, MPTCP_INFO, &info, &len) == 0 && !(info.mptcpi_flags & MPTCP_INFO_FLAG_FALLBACK) &&
+	       info.mptcpi_write_seq - info.mptcpi_snd_una == 1;
+}
+
+unsigned int sock_subflow(int fd, struct endpoint *near, struct endpoint *far)
+{
+	struct {
+		struct mptcp_subflow_data head;
+		struct mptcp_subflow_addrs subflow;
+	} list = { .head = { .size_subflow_data = sizeof(list.head), .size_user = sizeof(list.subflow) } };
+	struct sockaddr_storage local, remote;
+	socklen_t len = sizeof(list);
+
+	if (getsockopt(fd, SOL_MPTCP, MPTCP_SUBFLOW_ADDRS, &list, &len) < 0 || !list.head.num_subflows)
+		return 0;
+	memcpy(&local, &list.subflow.ss_local, sizeof(local));
+	memcpy(&remote, &list.subflow.ss_remote, sizeof(remote));
+	if (endpoint_from_sockaddr(&local, near) < 0 || endpoint_from_sockaddr(&remote, far) < 0)
+		return 0;
+	return list.head.num_subflows;
+}
+
 void sock_keepalive(int fd, int idle)
 {
 	set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
 	set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, idle);
 	set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, 60);
 	set_int(fd, IPPROTO_TCP, TCP_KEEPCNT, 5);
+}
+
+void sock_keepalive_now(int fd)
+{
+	set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+	set_int(fd, IPPROTO_TCP, TCP_KEEPINTVL, 1);
+	set_int(fd, IPPROTO_TCP, TCP_KEEPIDLE, 1);
 }
 
 void sock_close_by_reset(int fd, bool reset)

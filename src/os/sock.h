@@ -62,8 +62,15 @@ size_t sock_syn_options(int fd, uint8_t *buf, size_t size);
  * for an earlier one fill its receive buffer: the earlier one is there, in a subflow's queue, and
  * finds no room. If that is so, make room; bounded. Returns whether it was: read again then. */
 bool sock_make_room(int fd);
+/* To be called for a connection that was shut down for writing, and is quiet. Whether the peer has
+ * acknowledged all data and not the DATA_FIN behind them (RFC 8684 3.3.3). */
+bool sock_fin_unheard(int fd);
+/* How many subflows the connection has (0: it is plain TCP), and the ends of one of them. */
+unsigned int sock_subflow(int fd, struct endpoint *near, struct endpoint *far);
 /* Probe for a peer that vanished: after @idle seconds without traffic, then every minute. */
 void sock_keepalive(int fd, int idle);
+/* The same at once, and every second until sock_keepalive() is called. */
+void sock_keepalive_now(int fd);
 /* Whether a close, also that of a killed process, is a RST and not a FIN. */
 void sock_close_by_reset(int fd, bool reset);
 /* Close with a RST (MPTCP: MP_FASTCLOSE), dropping what is queued. */

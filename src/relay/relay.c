@@ -13,10 +13,16 @@
 
 #include "base/log.h"
 #include "base/mono.h"
+#include "os/netlink.h"
 #include "os/sock.h"
 
 #define BATCH      64
 #define LOOK_EVERY (100 * MS_US) /* at connections that fell quiet; a stall costs that much */
+#define FIN_LOOKS  12            /* until a DATA_FIN counts as unheard... */
+#define FIN_LOOKS_LAST 30        /* ... and the only subflow is given up for that */
+#define PROBE_LOOK 40            /* then the peer of an MPTCP connection is asked whether it is there... */
+#define PROBE_LOOK_END 49        /* ... until then: some lost packets do no harm */
+#define PEER_IDLE  600           /* s; later on it is asked that often */
 #define LOOKS      50            /* then a quiet connection is an idle one */
 #define PIPE_SIZE (1 << 20)
 _Static_assert(RELAY_MAX * sizeof(struct relay_ended) <= PIPE_SIZE, "hand-overs must fit");
@@ -336,10 +342,43 @@ static void sweep(struct worker *w)
 
 /* ---- stalls ---- */
 
+/* The peer's kernel has our DATA_FIN and is not aware of it: wake it up by a RST on one subflow. */
+static void wake_peer(struct relay *r, enum relay_side side)
+{
+	struct endpoint near, far;
+	char text[ENDPOINT_TEXT];
+	struct netlink *nl;
+
+	if (!sock_fin_unheard(r->fd[side]))
+		return;
+	const unsigned int subflows = sock_subflow(r->fd[side], &near, &far);
+	if (!subflows || (subflows == 1 && r->quiet < FIN_LOOKS_LAST) || netlink_open(&nl) < 0)
+		return;
+	const int err = netlink_abort(nl, &near, &far);
+	netlink_close(nl);
+	log_peer(LOG_INFO, "%s has all data and not the end of the stream: one of %u subflows is reset%s%s",
+		endpoint_text(&far, text), subflows, err ? ": " : "", err ? strerror(-err) : "");
+}
+
+/* A subflow that the peer has reset, by a RST that was lost, would be waited for for ever. */
+static void ask_peer(const struct relay *r, enum relay_side side)
+{
+	if (!(r->events[side] & EPOLLIN) || !sock_is_mptcp(r->fd[side]))
+		return;
+	if (r->quiet == PROBE_LOOK)
+		sock_keepalive_now(r->fd[side]);
+	else
+		sock_keepalive(r->fd[side], PEER_IDLE);
+}
+
 static void look(struct worker *w, struct relay *r)
 {
 	for (int s = 0; s < 2 && !r->ended; s++) {
 		const enum relay_side side = s ? RELAY_SERVER : RELAY_CLIENT;
+		if (r->way[other(side)].shut && (r->quiet == FIN_LOOKS || r->quiet == FIN_LOOKS_LAST))
+			wake_peer(r, side);
+		if (r->quiet == PROBE_LOOK || r->quiet == PROBE_LOOK_END)
+			ask_peer(r, side);
 		if ((r->events[side] & EPOLLIN) && sock_make_room(r->fd[side]))
 			handle(w, r, side, EPOLLIN);
 	}

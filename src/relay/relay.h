@@ -16,6 +16,10 @@
  * then finds no room (sock_make_room()). A connection that fell quiet is looked at for that, for
  * some seconds.
  *
+ * Or it does not hear of a DATA_FIN: the last data came twice, the second time with the DATA_FIN, and
+ * were dropped with it. The kernel notes it and looks at the note when something happens to one of the
+ * connection's subflows. So one of them is reset when a DATA_FIN alone stays unacknowledged.
+ *
  * Limits: a way holds at most one buffer as backlog, a worker at most RELAY_BACKLOG_TOTAL in all;
  * near that its reads become small, down to RELAY_READ_MIN. Reads shrink to what a slow socket
  * took last and grow again when all is taken, so the usual backlog is small. There is no

@@ -65,7 +65,8 @@ static bool parse_ip6(struct rd *r, struct mangle_tcp *t)
 	t->tcp = t->ip + IP6_HEADER;
 	t->end = t->tcp + total;
 
-	while (next == IPPROTO_HOPBYHOP || next == IPPROTO_ROUTE || next == IPPROTO_DESTOPT) {
+	while (!r->failed &&
+	       (next == IPPROTO_HOPBYHOP || next == IPPROTO_ROUTE || next == IPPROTO_DESTOPT)) {
 		next = rd_u8(r);
 		const size_t length = ((size_t)rd_u8(r) + 1) * 8;
 		rd_bytes(r, length - 2);

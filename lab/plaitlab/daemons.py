@@ -20,13 +20,14 @@ def value(v):
 
 class Daemon:
     """One daemon in one namespace. `config` is its file's text; stop() and kill() may be followed by
-    start(). Attributes: proc, config_path, log_path, control."""
+    start(). Attributes: proc, config_path, log_path, control; `without`, programs that it finds broken."""
 
     def __init__(self, ns, program, config, args=()):
         directory = ns.lab.new_dir(program)
         self.ns = ns
         self.program = program
         self.args = list(args)
+        self.without = []
         self.control = os.path.join(directory, "control")
         self.state = os.path.join(directory, "state")
         self.config_path = os.path.join(directory, "conf")
@@ -38,8 +39,12 @@ class Daemon:
     def start(self, wait=True):
         binary = os.path.join(build_dir(), "src", self.program)
         with open(self.log_path, "a", encoding="utf-8") as log:
-            self.proc = self.ns.popen([binary, "-c", self.config_path, *self.args], stderr=log,
-                                      stdout=subprocess.DEVNULL)
+            argv = [binary, "-c", self.config_path, *self.args]
+            if self.without:
+                # `ip netns exec` gives every command a mount namespace of its own.
+                argv = ["sh", "-ec", f"for f in {' '.join(self.without)}; do mount --bind /bin/false "
+                        "$(readlink -f $f); done; exec \"$@\"", "sh", *argv]
+            self.proc = self.ns.popen(argv, stderr=log, stdout=subprocess.DEVNULL)
         if wait:
             wait_until(self._ready, 20, f"{self.program} to be ready")
         return self

@@ -264,9 +264,7 @@ static void on_no_handshake(struct cpe *c, struct session *s)
 {
 	struct handshake *const hs = s->hs;
 
-	if (hs->wait == WAIT_ALL) {
-		on_silence(c, s);
-	} else if (mono_diff(hs->wan->health.heard, hs->started) > 0) {
+	if (hs->wait != WAIT_ALL && mono_diff(hs->wan->health.heard, hs->started) > 0) {
 		hs->wait = WAIT_ALL;
 		set_deadline(c, s, attempt_time(c, s) - mono_diff(c->loop.now, hs->started));
 	} else if (hs->wait == WAIT_ANSWER) {

@@ -95,8 +95,12 @@ def test_converter_of_another_make(lab, start, server, sysctl):
     sysctl(lab.conv, "net.ipv4.tcp_fastopen", 3)
     seen = []
 
+    def established(conn):      # what MPTCP is told to write before the third ACK, it never sends
+        return conn.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == 1
+
     def other_make(conn):
         data = convert.read(conn)
+        wait_until(lambda: established(conn), 5, "the third ACK")
         m = convert.Message(data)
         seen.append(m.kinds)
         if convert.ECHO in m.kinds:

@@ -161,6 +161,13 @@ static void parse_refuses_the_rest(void **state)
 	struct frame fragment = make(false, TCP_SYN, mss, sizeof(mss), "hello", 5);
 	fragment.bytes[20] = 0x20;
 	assert_false(mangle_parse(fragment.bytes, fragment.len, &t));
+
+	/* An extension header that runs past the end. */
+	struct frame extended = make(true, TCP_SYN, mss, sizeof(mss), "hello", 5);
+	extended.bytes[20] = 0;
+	extended.bytes[54] = 0;
+	extended.bytes[55] = 255;
+	assert_false(mangle_parse(extended.bytes, extended.len, &t));
 }
 
 static void payload_is_cut(void **state)

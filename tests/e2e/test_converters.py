@@ -7,7 +7,7 @@ import pytest
 
 import convert
 from convert import Message, message
-from peer import Server, ask, upper
+from peer import Server, ask, to_end, upper
 from plaitlab import Lab, Link, wait_until
 from plaitlab.daemons import Plait
 
@@ -220,6 +220,30 @@ def test_impostor_that_says_nothing(lab, start, server):
         assert direct(lab, server)
         assert direct(lab, server)
     assert plait.cpe.counter("answer_missing") == 1
+
+
+@pytest.mark.parametrize("code", [convert.RESOURCE_EXCEEDED, convert.NETWORK_FAILURE])
+def test_it_says_how_long_to_stay_away(lab, start, server, code):
+    """Error 64 and 65 with their Value in seconds: left alone for as long, and then asked again."""
+    lab.conv.sysctl("net.ipv4.tcp_fastopen", 3)
+    asked = []
+
+    def handler(conn):
+        asked.append(read_request(conn))
+        conn.sendall(message(convert.error(code, bytes([2]))))
+        conn.shutdown(socket.SHUT_WR)
+        to_end(conn)
+
+    with Server(lab.conv, handler, port=5124, setup=fast_open):
+        plait = start(with_conv=False)
+        for _ in range(3):
+            assert direct(lab, server)
+        converter, = plait.cpe.ask("converters")["converters"]
+        assert (converter["trust"], len(asked)) == ("backing off", 1)
+        assert 0 < converter["seconds_left"] <= 2
+        wait_until(lambda: plait.cpe.ask("converters")["converters"][0]["trust"] != "backing off", 5, "its return")
+        assert direct(lab, server)
+    assert (len(asked), plait.cpe.counter("converter_busy")) == (2, 2)
 
 
 def test_distrust_ends(lab, start, server):

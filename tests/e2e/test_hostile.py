@@ -165,6 +165,36 @@ def test_server_that_refuses(lab, plait):
     assert (code, value[0]) == (convert.CONNECTION_RESET, 0)
 
 
+def test_no_way_to_the_server(lab, plait):
+    """A failure that is the converter's network's own: Network Failure, with the default delay."""
+    lab.conv.ip("route add blackhole 198.51.100.200")
+    try:
+        error = Message(answer_to(lab, message(connect_tlv("198.51.100.200", 80), echo_tlv()))).error()
+    finally:
+        lab.conv.ip("route del blackhole 198.51.100.200")
+    assert error[:1] + (error[1][0],) == (convert.NETWORK_FAILURE, 0)
+
+
+def test_out_of_ports(lab, plait, server):
+    """Resource Exceeded, and served again when there is one."""
+    before = lab.conv.sysctl("net.ipv4.ip_local_port_range")
+    request = lambda: message(connect_tlv(lab.server.addr4, server.port), echo_tlv())
+    lab.conv.sysctl("net.ipv4.ip_local_port_range", "40000 40000")
+    try:
+        with open_client(lab, syn=request()) as sock:
+            assert Message(convert.read(sock)).kinds == [convert.CONNECT, convert.ECHO]
+            code, value = Message(answer_to(lab, request())).error()
+            assert (code, value[0]) == (convert.RESOURCE_EXCEEDED, 0)
+            sock.shutdown(socket.SHUT_WR)
+            to_end(sock)
+    finally:
+        lab.conv.sysctl("net.ipv4.ip_local_port_range", before)
+    assert server.result() == b""
+    with open_client(lab, syn=request()) as sock:
+        assert Message(convert.read(sock)).kinds == [convert.CONNECT, convert.ECHO]
+    server.result()
+
+
 def test_error_repeats_the_nonce(lab, plait):
     request = message(connect_tlv(lab.server.addr4, 9), echo_tlv())
     answer = Message(answer_to(lab, request))

@@ -88,7 +88,7 @@ class Capture:
 
     def packets(self):
         """The packets, by scapy."""
-        from scapy.utils import rdpcap
+        from scapy.all import rdpcap     # with all that registers itself
         self._flush_if_running()
         return [p for p in rdpcap(self.path) if not self._is_marker(p)]
 

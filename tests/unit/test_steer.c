@@ -207,6 +207,39 @@ static void test_patience(void **state)
 	}
 }
 
+/* What a link carries is remembered for 30 s, longer each time, and not longer than distrust. */
+static void test_a_link_that_carries_less(void **state)
+{
+	static const int64_t times[] = { 30, 60, 120, 240, 480, 600, 600 };
+	struct steer s = steer_of(1);
+	struct converter *const c = &s.converter[0];
+	int64_t now = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(times); i++) {
+		assert_int_equal(steer_carriage(c, 1, at(now)), CARRY_ALL);
+		assert_int_equal(steer_carries(&s, c, 1, CARRY_STREAM, at(now)), times[i] * S_US);
+		/* Others that find out the same, or less, while it is known. */
+		assert_int_equal(steer_carries(&s, c, 1, CARRY_STREAM, at(now + 1)), (times[i] - 1) * S_US);
+		assert_int_equal(steer_carries(&s, c, 1, CARRY_SYN, at(now + 1)), (times[i] - 1) * S_US);
+		assert_int_equal(steer_carriage(c, 1, at(now + times[i] - 1)), CARRY_STREAM);
+		assert_int_equal(steer_carriage(c, 0, at(now)), CARRY_ALL); /* another link */
+		now += times[i];
+	}
+	steer_carries_all(c, 1);
+	assert_int_equal(steer_carries(&s, c, 1, CARRY_NOTHING, at(now)), 30 * S_US);
+}
+
+static void test_a_link_that_carries_even_less(void **state)
+{
+	struct steer s = steer_of(1);
+	struct converter *const c = &s.converter[0];
+
+	steer_carries(&s, c, 0, CARRY_SYN, at(0));
+	assert_int_equal(steer_carriage(c, 0, at(1)), CARRY_SYN);
+	steer_carries(&s, c, 0, CARRY_NOTHING, at(1));
+	assert_int_equal(steer_carriage(c, 0, at(2)), CARRY_NOTHING);
+}
+
 static void test_texts_differ(void **state)
 {
 	for (enum trust a = TRUST_USABLE; a <= TRUST_DISTRUSTED; a++) {
@@ -232,6 +265,8 @@ int main(void)
 		cmocka_unit_test(test_unauthorized),
 		cmocka_unit_test(test_good_makes_usable_and_proven),
 		cmocka_unit_test(test_patience),
+		cmocka_unit_test(test_a_link_that_carries_less),
+		cmocka_unit_test(test_a_link_that_carries_even_less),
 		cmocka_unit_test(test_texts_differ),
 	};
 	return cmocka_run_group_tests_name("steer", tests, NULL, NULL);

@@ -59,18 +59,18 @@ static inline struct bytes bytes_hex(const char *text)
 /* Write the bytes to the file DIR/NAME. Returns 0, or 1 when that failed, said on stderr. */
 static inline int seed_write(const char *dir, const char *name, const char *hex)
 {
-	char path[4096];
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	FILE *const f = fopen(path, "wb");
+	char where[4096];
+	snprintf(where, sizeof(where), "%s/%s", dir, name);
+	FILE *const f = fopen(where, "wb");
 	if (!f) {
-		perror(path);
+		perror(where);
 		return 1;
 	}
 	const struct bytes b = bytes_hex(hex);
 	const bool written = fwrite(b.p, 1, b.len, f) == b.len;
 	free(b.p);
 	if (fclose(f) != 0 || !written) {
-		perror(path);
+		perror(where);
 		return 1;
 	}
 	return 0;

@@ -8,22 +8,53 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/log.h"
+
+static FILE *complaints; /* NULL: standard error */
+static char *heard;
+static size_t heard_len;
 static bool complained; /* libconfuse fails without a word on some things, as a NUL */
+
+void conf_hear(void)
+{
+	complaints = open_memstream(&heard, &heard_len);
+}
+
+char *conf_heard(void)
+{
+	if (!complaints)
+		return NULL;
+	fclose(complaints);
+	complaints = NULL;
+	heard[strcspn(heard, "\n")] = '\0';
+	return heard;
+}
 
 static void complain(cfg_t *cfg, const char *fmt, va_list ap)
 {
+	FILE *const f = complaints ? complaints : stderr;
+
 	if (cfg && cfg->filename && cfg->line)
-		fprintf(stderr, "%s:%d: ", cfg->filename, cfg->line);
-	vfprintf(stderr, fmt, ap);
-	fputc('\n', stderr);
+		fprintf(f, "%s:%d: ", cfg->filename, cfg->line);
+	vfprintf(f, fmt, ap);
+	fputc('\n', f);
 	complained = true;
+}
+
+void conf_complain(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	complain(NULL, fmt, ap);
+	va_end(ap);
 }
 
 cfg_t *conf_parse(const char *path, cfg_opt_t *opts, const struct conf_check *checks)
 {
 	FILE *const f = fopen(path, "re");
 	if (!f) {
-		fprintf(stderr, "%s: %s\n", path, strerror(errno));
+		conf_complain("%s: %s", path, strerror(errno));
 		return NULL;
 	}
 
@@ -34,6 +65,7 @@ cfg_t *conf_parse(const char *path, cfg_opt_t *opts, const struct conf_check *ch
 		for (; checks->name; checks++)
 			cfg_set_validate_func(cfg, checks->name, checks->check);
 	}
+	complained = false;
 	const int result = cfg ? cfg_parse_fp(cfg, f) : CFG_FILE_ERROR;
 	fclose(f);
 	if (result == CFG_SUCCESS)
@@ -104,6 +136,12 @@ int conf_check_address(cfg_t *cfg, cfg_opt_t *opt)
 	if (ip_parse(text, &ip) == 0)
 		return 0;
 	return conf_expected(cfg, opt, "an IPv4 or IPv6 address", text);
+}
+
+void conf_keep(const char *key, bool same)
+{
+	if (!same)
+		log_warning("%s: a change takes effect when the daemon is started anew", key);
 }
 
 struct prefix *conf_prefixes(cfg_t *cfg, const char *name, size_t *n)

@@ -19,8 +19,15 @@ struct conf_check {
 };
 
 /* Parse @path with @opts and @checks (ended by a NULL name). Returns the result, which the caller frees, or NULL with the complaint
- * written to standard error. */
+ * written. */
 cfg_t *conf_parse(const char *path, cfg_opt_t *opts, const struct conf_check *checks);
+
+/* Complaints are kept from now on, in place of being written. */
+void conf_hear(void);
+/* ... and now the first of them, on the heap, or NULL; from now on they are written again. */
+char *conf_heard(void);
+/* A complaint about the file as a whole. */
+void conf_complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* Complain about the value that is being read: "FILE:LINE: NAME: expected EXPECTED, found FOUND".
  * Returns -1, for validating functions to return. */
@@ -31,6 +38,9 @@ int conf_check_prefixes(cfg_t *cfg, cfg_opt_t *opt);    /* of a list of strings,
 int conf_check_address(cfg_t *cfg, cfg_opt_t *opt);     /* an address, or a list of them */
 int conf_check_positive(cfg_t *cfg, cfg_opt_t *opt);
 int conf_check_gate(cfg_t *cfg, cfg_opt_t *opt);        /* auto or off */
+
+/* Say that a key of a configuration that is read again cannot take effect, unless it is @same. */
+void conf_keep(const char *key, bool same);
 
 /* The prefixes of the checked list @name, on the heap (NULL for none), their number in @n. */
 struct prefix *conf_prefixes(cfg_t *cfg, const char *name, size_t *n);

@@ -15,6 +15,7 @@
 
 #define CLIENTS_MAX 16 /* people and scrapers on this machine */
 #define PATIENCE    (5 * S_US)
+#define REQUEST_MAX 4096
 
 struct control {
 	int listener;
@@ -28,7 +29,7 @@ struct control {
 
 struct client {
 	int fd;
-	char line[64];
+	char line[REQUEST_MAX];
 	size_t have;
 	char *out; /* heap: the answer */
 	size_t out_len, out_sent;
@@ -132,7 +133,8 @@ static char *answer_text(struct control *c, const char *command)
 
 	if (!o)
 		o = json_pack("{s:s}", "error",
-			"unknown command; expected status, sessions, paths or converters");
+			"unknown command; expected status, sessions or reload; of a CPE paths, converters or "
+			"provision, too");
 	char *const text = json_dumps(o, JSON_COMPACT);
 	json_decref(o);
 	return text;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The control socket: a local stream socket. A request is one line, a command's name; the answer
- * is one JSON object, and the connection closes. Reading only.
+ * The control socket: a local stream socket. A request is one line, a command's name and what it
+ * needs to know; the answer is one JSON object, and the connection closes.
  */
 #ifndef CONTROL_CONTROL_H
 #define CONTROL_CONTROL_H

@@ -55,7 +55,7 @@ int converter_config_read(struct converter_config *c, const char *path)
 		CFG_END(),
 	};
 
-	*c = (struct converter_config){ 0 };
+	*c = (struct converter_config){ .path = path };
 	c->cfg = conf_parse(path, opts, (struct conf_check[]){
 		{ "listen", conf_check_address }, { "port", conf_check_port },
 		{ "announce", check_announce }, { "clients", conf_check_prefixes }, { "deny_to", conf_check_prefixes },
@@ -94,6 +94,13 @@ void converter_config_print(const struct converter_config *c)
 	printf("metrics = \"%s\"\n", cfg_getstr(c->cfg, "metrics"));
 	printf("workers = %u\n", c->workers);
 	printf("relay_buffer = %zu\n", c->relay_buffer);
+}
+
+void converter_config_move(struct converter_config *to, struct converter_config *from)
+{
+	converter_config_done(to);
+	*to = *from;
+	*from = (struct converter_config){ 0 };
 }
 
 void converter_config_done(struct converter_config *c)

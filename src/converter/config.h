@@ -21,7 +21,7 @@ struct converter_config {
 	size_t n_clients, n_deny_to, n_allow_to;
 	bool cookie_required;
 	bool gate; /* gate = auto */
-	const char *control, *state;
+	const char *control, *state, *path; /* path: of the file itself */
 	unsigned int workers;
 	size_t relay_buffer;
 };
@@ -30,6 +30,8 @@ struct converter_config {
 int converter_config_read(struct converter_config *c, const char *path);
 /* The configuration in effect, in its own syntax, on standard output. */
 void converter_config_print(const struct converter_config *c);
+/* Put what @from holds in place of what @to holds; @from is empty then. */
+void converter_config_move(struct converter_config *to, struct converter_config *from);
 void converter_config_done(struct converter_config *c);
 
 #endif

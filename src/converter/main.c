@@ -30,7 +30,7 @@ static int set_kernel(struct restore *r, const struct converter_config *config)
 	return err;
 }
 
-static int run(const struct converter_config *config)
+static int run(struct converter_config *config)
 {
 	static struct converter c;
 
@@ -47,7 +47,7 @@ static int run(const struct converter_config *config)
 	return err;
 }
 
-static int serve(const struct converter_config *config)
+static int serve(struct converter_config *config)
 {
 	struct netlink *nl = NULL;
 	struct restore *restore = NULL;

@@ -643,6 +643,20 @@ static void on_client(struct converter *c, struct session *s, uint32_t events)
 		apply(c, s, CONVERTER_ESTABLISHED);
 }
 
+static void on_signals(struct converter *c)
+{
+	switch (process_told(c->signals)) {
+	case PROCESS_TOLD_NOTHING:
+		break;
+	case PROCESS_TOLD_TO_RELOAD:
+		json_decref(converter_reload(c));
+		break;
+	case PROCESS_TOLD_TO_END:
+		c->loop.stop = true;
+		break;
+	}
+}
+
 static void on_event(void *ctx, struct loop_tag t, uint32_t events)
 {
 	struct converter *const c = ctx;
@@ -673,7 +687,7 @@ static void on_event(void *ctx, struct loop_tag t, uint32_t events)
 		policy_read_own(&c->policy);
 		break;
 	case KIND_SIGNALS:
-		c->loop.stop = process_told_to_end(c->signals);
+		on_signals(c);
 		break;
 	case KIND_CONTROL:
 		control_on_listener(c->control);
@@ -786,16 +800,14 @@ static void open_window(struct converter *c)
 		log_warning("the windows of SYNs are left as they are: downloads over several links may be slow");
 }
 
-int converter_open(struct converter *c, const struct converter_config *config)
+int converter_open(struct converter *c, struct converter_config *config)
 {
 	uint8_t key[REPLAY_KEY];
 
 	*c = (struct converter){
 		.config = config, .relay_ended = -1, .addresses = -1, .signals = -1, .loop.epfd = -1,
-		.policy = { .clients = config->clients, .n_clients = config->n_clients,
-			.deny_to = config->deny_to, .n_deny_to = config->n_deny_to,
-			.allow_to = config->allow_to, .n_allow_to = config->n_allow_to },
 	};
+	converter_take_policy(c);
 	for (unsigned int i = 0; i < CONVERTER_LISTEN_MAX; i++)
 		c->listener[i] = -1;
 

@@ -21,7 +21,7 @@
 #include "steer/replay.h"
 
 struct converter {
-	const struct converter_config *config;
+	struct converter_config *config;
 	struct loop loop;
 	struct slots sessions;
 	unsigned int pending, unacked; /* sessions that are not relayed yet; without third ACK */
@@ -43,7 +43,7 @@ struct converter {
 
 /* Open listeners, relays and the control socket. Returns 0, or -errno with a line in the log; call
  * converter_close() in both cases. */
-int converter_open(struct converter *c, const struct converter_config *config);
+int converter_open(struct converter *c, struct converter_config *config);
 /* Serve until loop.stop. Returns 0 or -errno. */
 int converter_run(struct converter *c);
 void converter_close(struct converter *c);

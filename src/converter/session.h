@@ -77,6 +77,11 @@ void converter_gate_answer(struct converter *c, struct session *s);
 /* Let it go without. */
 void converter_gate_release(struct converter *c, struct session *s);
 
+/* reload.c: returns the answer, which the caller owns. */
+json_t *converter_reload(struct converter *c);
+/* Who may use it, by the configuration. */
+void converter_take_policy(struct converter *c);
+
 /* status.c: what the control socket tells. */
 json_t *converter_answer_control(void *ctx, const char *command);
 

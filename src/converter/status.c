@@ -17,8 +17,10 @@ static json_t *session_json(const struct converter *c, const struct session *s)
 
 json_t *converter_answer_control(void *ctx, const char *command)
 {
-	const struct converter *const c = ctx;
+	struct converter *const c = ctx;
 
+	if (!strcmp(command, "reload"))
+		return converter_reload(c);
 	if (!strcmp(command, "status"))
 		return json_pack("{s:s, s:s, s:i, s:f, s:i, s:i, s:o}", "program", "plait-converter",
 			"version", PLAIT_VERSION, "pid", (int)getpid(),

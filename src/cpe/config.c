@@ -109,8 +109,6 @@ static void take_bypass(struct cpe_config *c)
 		else
 			prefix_parse(text, &c->bypass[c->intercept.n_bypass++]);
 	}
-	c->intercept.bypass = c->bypass;
-	c->intercept.bypass_port = c->bypass_port;
 }
 
 static void take_lan(struct cpe_config *c)
@@ -120,7 +118,13 @@ static void take_lan(struct cpe_config *c)
 	c->intercept.n_lan = cfg_size(sec, "interfaces");
 	for (unsigned int i = 0; i < c->intercept.n_lan; i++)
 		c->lan[i] = cfg_getnstr(sec, "interfaces", i);
+}
+
+static void point_inside(struct cpe_config *c)
+{
 	c->intercept.lan = c->lan;
+	c->intercept.bypass = c->bypass;
+	c->intercept.bypass_port = c->bypass_port;
 }
 
 static void take_wans(struct cpe_config *c)
@@ -140,12 +144,11 @@ static void take_converters(struct cpe_config *c)
 	c->n_converter = cfg_size(c->cfg, "converter");
 	for (unsigned int i = 0; i < c->n_converter; i++) {
 		cfg_t *const sec = cfg_getnsec(c->cfg, "converter", i);
-		c->converter_name[i] = cfg_title(sec);
-		ip_parse(cfg_getstr(sec, "address"), &c->converter_at[i].ip);
-		c->converter_at[i].port = (uint16_t)cfg_getint(sec, "port");
+		struct steer_entry *const e = &c->converter[i];
+		snprintf(e->name, sizeof(e->name), "%s", cfg_title(sec));
+		ip_parse(cfg_getstr(sec, "address"), &e->at.ip);
+		e->at.port = (uint16_t)cfg_getint(sec, "port");
 	}
-	c->intercept.converter = c->converter_at;
-	c->intercept.n_converter = c->n_converter;
 }
 
 int cpe_config_read(struct cpe_config *c, const char *path)
@@ -180,7 +183,7 @@ int cpe_config_read(struct cpe_config *c, const char *path)
 		CFG_END(),
 	};
 
-	*c = (struct cpe_config){ 0 };
+	*c = (struct cpe_config){ .path = path };
 	c->cfg = conf_parse(path, opts, (struct conf_check[]){
 		{ "lan", check_lan }, { "lan|interfaces", check_interface },
 		{ "wan", check_wan }, { "wan|interface", check_interface }, { "wan|mode", check_mode },
@@ -191,7 +194,7 @@ int cpe_config_read(struct cpe_config *c, const char *path)
 	if (!c->cfg)
 		return -1;
 	if (!cfg_size(c->cfg, "lan")) {
-		fprintf(stderr, "%s: expected a section lan { interfaces = {\"NAME\"} }, found none\n", path);
+		conf_complain("%s: expected a section lan { interfaces = {\"NAME\"} }, found none", path);
 		cpe_config_done(c);
 		return -1;
 	}
@@ -199,6 +202,7 @@ int cpe_config_read(struct cpe_config *c, const char *path)
 	take_bypass(c);
 	take_wans(c);
 	take_converters(c);
+	point_inside(c);
 	c->distrust_ttl = cfg_getint(c->cfg, "distrust_ttl") * S_US;
 	c->early = !strcmp(cfg_getstr(c->cfg, "handshake"), "early");
 	c->refuse = !strcmp(cfg_getstr(c->cfg, "no_converter"), "refuse");
@@ -221,8 +225,8 @@ void cpe_config_print(const struct cpe_config *c)
 		printf("wan \"%s\" { interface = \"%s\"  mode = %s }\n", c->wan[i].name,
 			c->wan[i].ifname, c->wan[i].backup ? "backup" : "aggregate");
 	for (unsigned int i = 0; i < c->n_converter; i++)
-		printf("converter \"%s\" { address = \"%s\"  port = %u }\n", c->converter_name[i],
-			ip_text(&c->converter_at[i].ip, text), c->converter_at[i].port);
+		printf("converter \"%s\" { address = \"%s\"  port = %u }\n", c->converter[i].name,
+			ip_text(&c->converter[i].at.ip, text), c->converter[i].at.port);
 	printf("handshake = %s\n", c->early ? "early" : "faithful");
 	printf("distrust_ttl = %lld\n", (long long)(c->distrust_ttl / S_US));
 	printf("no_converter = %s\n", c->refuse ? "refuse" : "direct");
@@ -233,6 +237,14 @@ void cpe_config_print(const struct cpe_config *c)
 	printf("metrics = \"%s\"\n", cfg_getstr(c->cfg, "metrics"));
 	printf("workers = %u\n", c->workers);
 	printf("relay_buffer = %zu\n", c->relay_buffer);
+}
+
+void cpe_config_move(struct cpe_config *to, struct cpe_config *from)
+{
+	cpe_config_done(to);
+	*to = *from;
+	point_inside(to);
+	from->cfg = NULL;
 }
 
 void cpe_config_done(struct cpe_config *c)

@@ -18,19 +18,18 @@ struct cpe_config {
 	const char *lan[CPE_LAN_MAX];
 	struct prefix bypass[CPE_BYPASS_MAX];
 	uint16_t bypass_port[CPE_BYPASS_MAX];
-	struct endpoint converter_at[STEER_CONVERTERS];
 	struct intercept_config intercept; /* points at the arrays above */
 
 	struct wan wan[PATHS_MAX]; /* name, ifname and backup */
 	unsigned int n_wan;
-	const char *converter_name[STEER_CONVERTERS];
+	struct steer_entry converter[STEER_CONVERTERS];
 	unsigned int n_converter;
 
 	int64_t distrust_ttl; /* us */
 	bool early;           /* handshake = early */
 	bool refuse;          /* no_converter = refuse */
 	bool gate;            /* gate = auto */
-	const char *control, *state;
+	const char *control, *state, *path; /* path: of the file itself */
 	unsigned int workers;
 	size_t relay_buffer;
 };
@@ -39,6 +38,8 @@ struct cpe_config {
 int cpe_config_read(struct cpe_config *c, const char *path);
 /* The configuration in effect, in its own syntax, on standard output. */
 void cpe_config_print(const struct cpe_config *c);
+/* Put what @from holds in place of what @to holds; @from is empty then. */
+void cpe_config_move(struct cpe_config *to, struct cpe_config *from);
 void cpe_config_done(struct cpe_config *c);
 
 #endif

@@ -235,18 +235,20 @@ static int open_queue(struct cpe *c, enum gate gate)
 	return err ? err : loop_add(&c->loop, queue_fd(*q), EPOLLIN, cpe_tag(KIND_GATE, gate));
 }
 
-static int open_rules(const struct cpe *c)
+static int open_rules(struct cpe *c)
 {
+	struct endpoint at[STEER_CONVERTERS];
+	const unsigned int n_at = cpe_converters_at(c, at);
 	struct gate_rule rules[1 + 2 * STEER_CONVERTERS];
 	unsigned int n = 0;
 
-	for (unsigned int i = 0; i < c->steer.n; i++) {
-		const struct endpoint *const at = &c->steer.converter[i].at;
-		rules[n++] = (struct gate_rule){ .out = true, .to = &at->ip, .dport = at->port, .queue = UP_QUEUE };
-		rules[n++] = (struct gate_rule){ .syn_ack = true, .from = &at->ip, .sport = at->port,
+	for (unsigned int i = 0; i < n_at; i++) {
+		rules[n++] = (struct gate_rule){ .out = true, .to = &at[i].ip, .dport = at[i].port,
+			.queue = UP_QUEUE };
+		rules[n++] = (struct gate_rule){ .syn_ack = true, .from = &at[i].ip, .sport = at[i].port,
 			.queue = UP_QUEUE };
 	}
-	if (c->lan_gate)
+	if (!c->config->early)
 		rules[n++] = (struct gate_rule){ .out = true, .syn_ack = true, .mark = INTERCEPT_MARK,
 			.queue = LAN_QUEUE };
 	return rules_open(RULES, rules, n);
@@ -274,6 +276,18 @@ void cpe_gate_open(struct cpe *c)
 		    "with NFQUEUE; going on without: LAN hosts are answered before their servers are, and "
 		    "converters answer in the stream", strerror(-err));
 	cpe_gate_close(c);
+}
+
+void cpe_gate_change(struct cpe *c)
+{
+	int err = c->up_gate ? 0 : -EBADF;
+
+	if (!err && !c->config->early && !c->lan_gate)
+		err = open_queue(c, GATE_LAN);
+	if (!err)
+		err = open_rules(c);
+	if (err && err != -EBADF)
+		log_error("the SYN/ACK gate cannot follow the configuration: %s", strerror(-err));
 }
 
 void cpe_gate_close(struct cpe *c)

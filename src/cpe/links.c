@@ -38,10 +38,9 @@ static void end_probe(struct link_probe *p)
 }
 
 /* A converter to ask for, over a link of its family. */
-static const struct converter *whom_to_ask(const struct cpe *c, const struct wan *w)
+static const struct converter *whom_to_ask(struct cpe *c, const struct wan *w)
 {
-	for (unsigned int i = 0; i < c->steer.n; i++) {
-		const struct converter *const v = &c->steer.converter[i];
+	for (const struct converter *v = NULL; (v = steer_next(&c->steer, v));) {
 		if (v->trust == TRUST_USABLE && w->has[ip_is_v4(&v->at.ip) ? FAMILY_4 : FAMILY_6])
 			return v;
 	}
@@ -174,10 +173,14 @@ void cpe_links_open(struct cpe *c)
 	look_again(c, LOOK_IDLE);
 }
 
+void cpe_link_forget(struct cpe *c, unsigned int i)
+{
+	for (unsigned int k = 0; k < LINK_PROBES; k++)
+		end_probe(&c->link_probe[i][k]);
+}
+
 void cpe_links_close(struct cpe *c)
 {
-	for (unsigned int i = 0; i < PATHS_MAX; i++) {
-		for (unsigned int k = 0; k < LINK_PROBES; k++)
-			end_probe(&c->link_probe[i][k]);
-	}
+	for (unsigned int i = 0; i < PATHS_MAX; i++)
+		cpe_link_forget(c, i);
 }

@@ -28,7 +28,7 @@ static int set_kernel(struct restore *r)
 	return err;
 }
 
-static int run(const struct cpe_config *config, struct netlink *nl, struct restore *restore)
+static int run(struct cpe_config *config, struct netlink *nl, struct restore *restore)
 {
 	static struct cpe c;
 
@@ -46,7 +46,7 @@ static int run(const struct cpe_config *config, struct netlink *nl, struct resto
 	return err;
 }
 
-static int serve(const struct cpe_config *config)
+static int serve(struct cpe_config *config)
 {
 	struct netlink *nl = NULL;
 	struct restore *restore = NULL;
@@ -91,7 +91,7 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	if (!config.n_converter)
-		log_warning("no converter is configured: every connection goes %s",
+		log_warning("no converter is configured: until one is learnt every connection goes %s",
 			config.refuse ? "nowhere" : "direct");
 	const int err = serve(&config);
 	cpe_config_done(&config);

@@ -80,9 +80,9 @@ static void forget(struct cpe *c, struct session *s)
 }
 
 /* "…; connections go direct for 600 s": what a failure means for those who use us. */
-static const char *what_goes_on(const struct cpe *c)
+static const char *what_goes_on(struct cpe *c)
 {
-	return c->config->n_converter > 1 ? "others are used meanwhile"
+	return steer_any(&c->steer, c->loop.now) ? "others are used meanwhile"
 	       : c->config->refuse        ? "connections are refused meanwhile"
 					  : "connections go direct meanwhile";
 }
@@ -106,7 +106,7 @@ void cpe_consider_taking(struct cpe *c)
 	intercept_take(&c->intercept, c->config->refuse || steer_any(&c->steer, c->loop.now));
 }
 
-static void say_left_out(const struct cpe *c, const struct converter *v, const char *why, int64_t us)
+static void say_left_out(struct cpe *c, const struct converter *v, const char *why, int64_t us)
 {
 	char at[ENDPOINT_TEXT];
 
@@ -156,21 +156,35 @@ static unsigned int link_of(const struct cpe *c, const struct wan *w)
 	return w ? (unsigned int)(w - c->paths.wan) : STEER_LINKS - 1;
 }
 
+uint32_t cpe_links_beside(const struct cpe *c, const struct converter *v)
+{
+	uint32_t mask = 0;
+
+	for (unsigned int i = 0; *v->only && i < c->paths.n; i++)
+		mask |= (uint32_t)(strcmp(c->paths.wan[i].ifname, v->only) != 0) << i;
+	return mask;
+}
+
 /* The links from which @v cannot be used, as a mask for paths_first(). */
 static uint32_t useless_links(const struct cpe *c, struct converter *v)
 {
-	uint32_t mask = 0;
+	uint32_t mask = cpe_links_beside(c, v);
 
 	for (unsigned int i = 0; i < c->paths.n; i++)
 		mask |= (uint32_t)(steer_carriage(v, i, c->loop.now) == CARRY_NOTHING) << i;
 	return mask;
 }
 
+static unsigned int links_to(const struct cpe *c, const struct converter *v)
+{
+	return paths_count(&c->paths, &v->at.ip, cpe_links_beside(c, v));
+}
+
 /* How often a handshake with this converter is begun: on every link, and a proven converter may get
  * its message as stream bytes at last. Without the gate a lost SYN is made up for by a new one. */
 static unsigned int attempts_all(const struct cpe *c, const struct session *s)
 {
-	const unsigned int links = paths_count(&c->paths, &s->converter->at.ip);
+	const unsigned int links = links_to(c, s->converter);
 	const unsigned int n = links ? links : 1;
 
 	if (c->up_gate)
@@ -242,8 +256,8 @@ static void close_upstream(struct cpe *c, struct session *s)
 /* Whether there is a link to go on with when this one turns out not to work. */
 static bool may_change_link(const struct cpe *c, const struct session *s)
 {
-	return s->hs->wan && s->hs->carriage != CARRY_STREAM &&
-	       paths_count(&c->paths, &s->converter->at.ip) > 1 && s->hs->attempts + 1 < attempts_all(c, s);
+	return s->hs->wan && s->hs->carriage != CARRY_STREAM && links_to(c, s->converter) > 1 &&
+	       s->hs->attempts + 1 < attempts_all(c, s);
 }
 
 static void connect_converter(struct cpe *c, struct session *s)
@@ -587,7 +601,7 @@ static void on_silence(struct cpe *c, struct session *s)
 {
 	struct wan *const w = s->hs->wan;
 
-	if (w && paths_count(&c->paths, &s->converter->at.ip) > 1 && s->hs->carriage != CARRY_STREAM)
+	if (w && links_to(c, s->converter) > 1 && s->hs->carriage != CARRY_STREAM)
 		blame(c, s, w);
 	if (s->hs->attempts + 1 >= attempts_all(c, s)) {
 		s->hs->attempts = 0;
@@ -929,6 +943,20 @@ static void on_links_changed(struct cpe *c)
 	loop_after(&c->loop, LINKS_CALM, cpe_tag(KIND_LINKS, 0));
 }
 
+static void on_signals(struct cpe *c)
+{
+	switch (process_told(c->signals)) {
+	case PROCESS_TOLD_NOTHING:
+		break;
+	case PROCESS_TOLD_TO_RELOAD:
+		json_decref(cpe_reload(c));
+		break;
+	case PROCESS_TOLD_TO_END:
+		c->loop.stop = true;
+		break;
+	}
+}
+
 static void on_event(void *ctx, struct loop_tag t, uint32_t events)
 {
 	struct cpe *const c = ctx;
@@ -964,7 +992,7 @@ static void on_event(void *ctx, struct loop_tag t, uint32_t events)
 		cpe_on_link_probe(c, t.ref.slot);
 		break;
 	case KIND_SIGNALS:
-		c->loop.stop = process_told_to_end(c->signals);
+		on_signals(c);
 		break;
 	case KIND_CONTROL:
 		control_on_listener(c->control);
@@ -991,6 +1019,7 @@ static void on_timer(void *ctx, struct loop_tag t)
 			on_deadline(c, s);
 		break;
 	case KIND_PROBES:
+		cpe_expire_leases(c);
 		cpe_probe_all(c);
 		cpe_consider_taking(c);
 		loop_after(&c->loop, PROBE_EVERY, cpe_tag(KIND_PROBES, 0));
@@ -1030,19 +1059,16 @@ static void take_config(struct cpe *c, struct netlink *nl, struct restore *resto
 {
 	const struct cpe_config *const config = c->config;
 
-	c->paths = (struct paths){ .nl = nl, .restore = restore, .n = config->n_wan };
-	memcpy(c->paths.wan, config->wan, sizeof(c->paths.wan));
-	c->steer = (struct steer){ .n = config->n_converter, .distrust_ttl = config->distrust_ttl };
-	for (unsigned int i = 0; i < config->n_converter; i++) {
-		struct converter *const v = &c->steer.converter[i];
-		strncpy(v->name, config->converter_name[i], sizeof(v->name) - 1);
-		v->at = config->converter_at[i];
-	}
+	c->paths = (struct paths){ .nl = nl, .restore = restore };
+	paths_configure(&c->paths, config->wan, config->n_wan);
+	c->steer.distrust_ttl = config->distrust_ttl;
 }
 
 static int start_intercepting(struct cpe *c, struct netlink *nl)
 {
-	int err = intercept_open(&c->intercept, &c->config->intercept, nl);
+	struct endpoint at[STEER_CONVERTERS];
+	const unsigned int n = cpe_converters_at(c, at);
+	int err = intercept_open(&c->intercept, &c->config->intercept, at, n, nl);
 
 	for (uint32_t i = 0; !err && i < 2; i++) {
 		sock_keepalive(c->intercept.listener[i], LAN_IDLE); /* its connections inherit that */
@@ -1054,7 +1080,7 @@ static int start_intercepting(struct cpe *c, struct netlink *nl)
 	return err;
 }
 
-int cpe_open(struct cpe *c, const struct cpe_config *config, struct netlink *nl, struct restore *restore)
+int cpe_open(struct cpe *c, struct cpe_config *config, struct netlink *nl, struct restore *restore)
 {
 	*c = (struct cpe){ .config = config, .relay_ended = -1, .links = -1, .signals = -1,
 		.loop.epfd = -1, .intercept.listener = { -1, -1 } };
@@ -1068,6 +1094,8 @@ int cpe_open(struct cpe *c, const struct cpe_config *config, struct netlink *nl,
 	if (err)
 		return err;
 	c->started = c->loop.now;
+	cpe_load_leases(c);
+	cpe_list_converters(c);
 	c->signals = process_signals(); /* before there are threads */
 	err = watch(c, c->signals, KIND_SIGNALS);
 	if (!err)

@@ -5,6 +5,8 @@
 #ifndef CPE_PIPELINE_H
 #define CPE_PIPELINE_H
 
+#include <limits.h>
+
 #include "account/counters.h"
 #include "base/flows.h"
 #include "control/control.h"
@@ -15,6 +17,7 @@
 #include "os/restore.h"
 #include "paths/paths.h"
 #include "relay/relay.h"
+#include "steer/leases.h"
 #include "steer/steer.h"
 
 struct probe;
@@ -28,7 +31,7 @@ struct link_probe {
 };
 
 struct cpe {
-	const struct cpe_config *config;
+	struct cpe_config *config;
 	struct loop loop;
 	struct slots sessions;
 	struct relay_pool *relays;
@@ -38,8 +41,10 @@ struct cpe {
 	struct queue *lan_gate, *up_gate; /* NULL: none */
 	struct flows lan_flows, up_flows; /* to sessions; near ends: the server's, our socket's */
 	struct steer steer;
+	struct leases leases;
+	char leases_path[PATH_MAX];
 	struct paths paths;
-	struct probe *probe[STEER_CONVERTERS]; /* heap; NULL: none under way */
+	struct probe *probe[STEER_SLOTS]; /* heap; NULL: none under way */
 	struct link_probe link_probe[PATHS_MAX][LINK_PROBES];
 	mono_t links_due; /* when the links are looked at again */
 	struct control *control;
@@ -50,7 +55,7 @@ struct cpe {
 /* Open relays and the control socket, bring the paths up, then intercept. @nl and @restore must
  * stay until cpe_close(). Returns 0, or -errno with a line in the log; call cpe_close() in both
  * cases. */
-int cpe_open(struct cpe *c, const struct cpe_config *config, struct netlink *nl, struct restore *restore);
+int cpe_open(struct cpe *c, struct cpe_config *config, struct netlink *nl, struct restore *restore);
 /* Serve until loop.stop. Returns 0 or -errno. */
 int cpe_run(struct cpe *c);
 void cpe_close(struct cpe *c);

@@ -29,7 +29,7 @@ void cpe_end_probe(struct cpe *c, uint32_t i, bool reached)
 static int connect_probe(struct cpe *c, uint32_t i, struct probe *p)
 {
 	const struct converter *const v = &c->steer.converter[i];
-	const struct wan *const w = paths_first(&c->paths, &v->at.ip, 0);
+	const struct wan *const w = paths_first(&c->paths, &v->at.ip, cpe_links_beside(c, v));
 	const bool gated = c->up_gate;
 
 	p->fd = sock_connect_converter(&v->at, paths_address(w, &v->at.ip), p->out, gated ? 0 : p->out_len);
@@ -73,7 +73,7 @@ void cpe_on_probe(struct cpe *c, uint32_t i)
 
 void cpe_probe_all(struct cpe *c)
 {
-	for (uint32_t i = 0; i < c->steer.n; i++) {
+	for (uint32_t i = 0; i < STEER_SLOTS; i++) {
 		if (c->probe[i] && mono_diff(c->loop.now, c->probe[i]->deadline) >= 0)
 			cpe_end_probe(c, i, false);
 		if (steer_probe_due(&c->steer.converter[i], c->loop.now))
@@ -83,7 +83,7 @@ void cpe_probe_all(struct cpe *c)
 
 void cpe_probe_close(struct cpe *c)
 {
-	for (uint32_t i = 0; i < c->steer.n; i++) {
+	for (uint32_t i = 0; i < STEER_SLOTS; i++) {
 		if (c->probe[i])
 			cpe_end_probe(c, i, false);
 	}

@@ -115,11 +115,16 @@ void cpe_on_defect(struct cpe *c, struct session *s, enum convert_defect d);
 /* The SYN's data were not taken: no converter, or a middlebox on the way. */
 void cpe_on_syn_refused(struct cpe *c, struct session *s);
 
+/* The links through which @v is not reached, as a mask for paths_first(). */
+uint32_t cpe_links_beside(const struct cpe *c, const struct converter *v);
+
 /* Take connections from the kernel's forwarding, or leave them there, as converters can be used. */
 void cpe_consider_taking(struct cpe *c);
 
 /* gate.c: open the gates, or say why not; close them. */
 void cpe_gate_open(struct cpe *c);
+/* The list of converters is another one. */
+void cpe_gate_change(struct cpe *c);
 void cpe_gate_close(struct cpe *c);
 void cpe_gate_read(struct cpe *c, uint32_t gate);
 /* The SYN of the connection @fd to @v carries what @ref, a session or a probe, has to say. Its near
@@ -140,9 +145,24 @@ void cpe_on_probe(struct cpe *c, uint32_t i); /* of the converter with this numb
 void cpe_end_probe(struct cpe *c, uint32_t i, bool reached);
 void cpe_probe_close(struct cpe *c);
 
+/* provision.c: what is listed: the configured converters and those that are learnt. */
+void cpe_load_leases(struct cpe *c);
+void cpe_expire_leases(struct cpe *c);
+/* @text: a JSON object. Returns the answer, which the caller owns. */
+json_t *cpe_provision(struct cpe *c, const char *text);
+/* Their list, and then what goes by it: gate, interception. */
+void cpe_list_converters(struct cpe *c);
+void cpe_follow_list(struct cpe *c);
+/* Their addresses; returns how many. */
+unsigned int cpe_converters_at(struct cpe *c, struct endpoint at[STEER_CONVERTERS]);
+
+/* reload.c: returns the answer, which the caller owns. */
+json_t *cpe_reload(struct cpe *c);
+
 /* links.c: whether the links work. */
 void cpe_links_open(struct cpe *c);
 void cpe_links_close(struct cpe *c);
+void cpe_link_forget(struct cpe *c, unsigned int i); /* its slot is free, or another's */
 void cpe_links_look(struct cpe *c);              /* by its own timer */
 void cpe_on_link_probe(struct cpe *c, uint32_t slot);
 void cpe_link_doubt(struct cpe *c, struct wan *w);  /* no answer for a while */

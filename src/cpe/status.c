@@ -24,6 +24,8 @@ static json_t *carriage_json(const struct cpe *c, const struct converter *v)
 
 	for (unsigned int i = 0; i < c->paths.n; i++) {
 		const struct carried *const l = &v->link[i];
+		if (!*c->paths.wan[i].name)
+			continue;
 		const int64_t left = l->most == CARRY_ALL ? 0 : mono_diff(l->until, c->loop.now);
 		json_object_set_new(links, c->paths.wan[i].name, json_pack("{s:s, s:f}",
 			"carries", carriage_text(left > 0 ? l->most : CARRY_ALL),
@@ -59,7 +61,13 @@ static json_t *wan_json(const struct wan *w)
 
 json_t *cpe_answer_control(void *ctx, const char *command)
 {
-	const struct cpe *const c = ctx;
+	static const char provision[] = "provision ";
+	struct cpe *const c = ctx;
+
+	if (!strncmp(command, provision, sizeof(provision) - 1))
+		return cpe_provision(c, command + sizeof(provision) - 1);
+	if (!strcmp(command, "reload"))
+		return cpe_reload(c);
 	json_t *const list = json_array();
 	uint32_t slot = 0;
 
@@ -67,11 +75,11 @@ json_t *cpe_answer_control(void *ctx, const char *command)
 		for (const struct session *s; (s = slots_next(&c->sessions, &slot)); slot++)
 			json_array_append_new(list, session_json(c, s));
 	} else if (!strcmp(command, "converters")) {
-		for (unsigned int i = 0; i < c->steer.n; i++)
-			json_array_append_new(list, converter_json(c, &c->steer.converter[i]));
+		for (const struct converter *v = NULL; (v = steer_next(&c->steer, v));)
+			json_array_append_new(list, converter_json(c, v));
 	} else if (!strcmp(command, "paths")) {
-		for (unsigned int i = 0; i < c->paths.n; i++)
-			json_array_append_new(list, wan_json(&c->paths.wan[i]));
+		for (const struct wan *w = NULL; (w = paths_next(&c->paths, w));)
+			json_array_append_new(list, wan_json(w));
 	} else {
 		json_decref(list);
 		if (strcmp(command, "status") != 0)

@@ -37,7 +37,8 @@ static void put_prefixes(FILE *f, const struct intercept_config *c, bool v4)
 		fprintf(f, " } return\n");
 }
 
-static void put_chain(FILE *f, const struct intercept_config *c)
+static void put_chain(FILE *f, const struct intercept_config *c, const struct endpoint *converter,
+	unsigned int n_converter)
 {
 	char text[ENDPOINT_TEXT];
 
@@ -59,10 +60,9 @@ static void put_chain(FILE *f, const struct intercept_config *c)
 	put_prefixes(f, c, false);
 	for (unsigned int i = 0; i < c->n_bypass_port; i++)
 		fprintf(f, "  tcp dport %u return\n", c->bypass_port[i]);
-	for (unsigned int i = 0; i < c->n_converter; i++)
-		fprintf(f, "  ip%s daddr %s tcp dport %u return\n",
-			ip_is_v4(&c->converter[i].ip) ? "" : "6",
-			ip_text(&c->converter[i].ip, text), c->converter[i].port);
+	for (unsigned int i = 0; i < n_converter; i++)
+		fprintf(f, "  ip%s daddr %s tcp dport %u return\n", ip_is_v4(&converter[i].ip) ? "" : "6",
+			ip_text(&converter[i].ip, text), converter[i].port);
 	fprintf(f, "  jump take\n");
 }
 
@@ -80,7 +80,8 @@ static void put_take(FILE *f, const struct intercept *i)
 }
 
 /* The caller frees the text. */
-static char *rules_text(const struct intercept *i, const struct intercept_config *c)
+static char *rules_text(const struct intercept *i, const struct intercept_config *c,
+	const struct endpoint *converter, unsigned int n_converter)
 {
 	char *text = NULL;
 	size_t len;
@@ -91,7 +92,7 @@ static char *rules_text(const struct intercept *i, const struct intercept_config
 	fprintf(f, "table inet " INTERCEPT_TABLE " {}\n"
 		   "delete table inet " INTERCEPT_TABLE "\n"
 		   "table inet " INTERCEPT_TABLE " {\n chain take {}\n chain prerouting {\n");
-	put_chain(f, c);
+	put_chain(f, c, converter, n_converter);
 	fprintf(f, " }\n}\n");
 	put_take(f, i);
 	fclose(f);
@@ -141,7 +142,18 @@ static int listen_on(const char *loopback, uint16_t *port)
 	return fd;
 }
 
-int intercept_open(struct intercept *i, const struct intercept_config *config, struct netlink *nl)
+int intercept_change(struct intercept *i, const struct intercept_config *config,
+	const struct endpoint *converter, unsigned int n_converter)
+{
+	char *const rules = rules_text(i, config, converter, n_converter);
+	const int err = rules ? nft_run(rules) : -ENOMEM;
+
+	free(rules);
+	return err;
+}
+
+int intercept_open(struct intercept *i, const struct intercept_config *config,
+	const struct endpoint *converter, unsigned int n_converter, struct netlink *nl)
 {
 	*i = (struct intercept){ .listener = { -1, -1 }, .taking = true, .nl = nl };
 	i->listener[0] = listen_on("127.0.0.1", &i->port[0]);
@@ -149,11 +161,8 @@ int intercept_open(struct intercept *i, const struct intercept_config *config, s
 		return i->listener[0];
 	i->listener[1] = listen_on("::1", &i->port[1]);
 	int err = i->listener[1] < 0 ? i->listener[1] : route_marked(nl, true);
-	if (!err) {
-		char *const rules = rules_text(i, config);
-		err = rules ? nft_run(rules) : -ENOMEM;
-		free(rules);
-	}
+	if (!err)
+		err = intercept_change(i, config, converter, n_converter);
 	if (err)
 		intercept_close(i);
 	return err;

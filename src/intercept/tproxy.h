@@ -24,8 +24,6 @@ struct intercept_config {
 	unsigned int n_bypass;
 	const uint16_t *bypass_port;
 	unsigned int n_bypass_port;
-	const struct endpoint *converter; /* LAN hosts may speak to converters themselves */
-	unsigned int n_converter;
 };
 
 struct intercept {
@@ -35,9 +33,13 @@ struct intercept {
 	struct netlink *nl;
 };
 
-/* Open the listeners and install rules and routes, in place of what an earlier run left. Returns 0,
+/* LAN hosts may speak to the @n_converter converters at @converter themselves. Open the listeners and install rules and routes, in place of what an earlier run left. Returns 0,
  * or -errno with a line in the log and nothing left behind. */
-int intercept_open(struct intercept *i, const struct intercept_config *config, struct netlink *nl);
+int intercept_open(struct intercept *i, const struct intercept_config *config,
+	const struct endpoint *converter, unsigned int n_converter, struct netlink *nl);
+/* The same rules for another configuration, in one step. Returns 0, or -errno with the old ones in force. */
+int intercept_change(struct intercept *i, const struct intercept_config *config,
+	const struct endpoint *converter, unsigned int n_converter);
 void intercept_close(struct intercept *i);
 /* Whether new connections are taken, or left to the kernel's forwarding; those that were taken
  * go on. At first they are. */

@@ -167,22 +167,36 @@ static struct nlmsghdr *begin_mptcp(struct netlink *nl, uint8_t command, uint16_
 	return h;
 }
 
-int netlink_endpoint(struct netlink *nl, bool add, const struct nl_endpoint *e)
+static void put_endpoint(struct nlmsghdr *h, const struct nl_endpoint *e, bool with_flags, bool with_interface)
 {
 	const int family = ip_is_v4(&e->ip) ? AF_INET : AF_INET6;
-	struct nlmsghdr *const h =
-		begin_mptcp(nl, add ? MPTCP_PM_CMD_ADD_ADDR : MPTCP_PM_CMD_DEL_ADDR, NLM_F_ACK);
 	struct nlattr *const nest = mnl_attr_nest_start(h, MPTCP_PM_ATTR_ADDR);
 
 	mnl_attr_put_u16(h, MPTCP_PM_ADDR_ATTR_FAMILY, (uint16_t)family);
 	mnl_attr_put_u8(h, MPTCP_PM_ADDR_ATTR_ID, e->id);
 	put_ip(h, family == AF_INET ? MPTCP_PM_ADDR_ATTR_ADDR4 : MPTCP_PM_ADDR_ATTR_ADDR6, family, &e->ip);
-	if (add) {
+	if (with_flags)
 		mnl_attr_put_u32(h, MPTCP_PM_ADDR_ATTR_FLAGS, e->flags);
+	if (with_interface)
 		mnl_attr_put_u32(h, MPTCP_PM_ADDR_ATTR_IF_IDX, (uint32_t)e->ifindex);
-	}
 	mnl_attr_nest_end(h, nest);
+}
+
+int netlink_endpoint(struct netlink *nl, bool add, const struct nl_endpoint *e)
+{
+	struct nlmsghdr *const h =
+		begin_mptcp(nl, add ? MPTCP_PM_CMD_ADD_ADDR : MPTCP_PM_CMD_DEL_ADDR, NLM_F_ACK);
+
+	put_endpoint(h, e, add, add);
 	return change(nl, nl->generic, h, add);
+}
+
+int netlink_endpoint_backup(struct netlink *nl, const struct nl_endpoint *e)
+{
+	struct nlmsghdr *const h = begin_mptcp(nl, MPTCP_PM_CMD_SET_FLAGS, NLM_F_ACK);
+
+	put_endpoint(h, e, true, false);
+	return change(nl, nl->generic, h, true);
 }
 
 int netlink_set_limits(struct netlink *nl, uint32_t subflows, uint32_t add_addrs)

@@ -70,6 +70,9 @@ struct nl_endpoint {
 int netlink_rule(struct netlink *nl, bool add, const struct nl_rule *rule);
 int netlink_route(struct netlink *nl, bool add, const struct nl_route *route);
 int netlink_endpoint(struct netlink *nl, bool add, const struct nl_endpoint *e);
+/* Give the endpoint @e, and the subflows that come from it, the flag MPTCP_PM_ADDR_FLAG_BACKUP or take it
+ * away, as @e->flags has it. */
+int netlink_endpoint_backup(struct netlink *nl, const struct nl_endpoint *e);
 int netlink_limits(struct netlink *nl, uint32_t *subflows, uint32_t *add_addrs);
 int netlink_set_limits(struct netlink *nl, uint32_t subflows, uint32_t add_addrs);
 

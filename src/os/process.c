@@ -82,18 +82,18 @@ int process_signals(void)
 	return fd < 0 ? -errno : fd;
 }
 
-bool process_told_to_end(int fd)
+enum process_told process_told(int fd)
 {
 	struct signalfd_siginfo info;
-	bool end = false;
+	enum process_told told = PROCESS_TOLD_NOTHING;
 
 	while (read(fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-		if (info.ssi_signo == SIGHUP)
-			log_warning("SIGHUP: the configuration is read at the start only: going on as before");
-		else
-			end = true;
+		if (info.ssi_signo != SIGHUP)
+			told = PROCESS_TOLD_TO_END;
+		else if (told == PROCESS_TOLD_NOTHING)
+			told = PROCESS_TOLD_TO_RELOAD;
 	}
-	return end;
+	return told;
 }
 
 int process_drop_privileges(void)

@@ -15,8 +15,9 @@ void process_raise_files(unsigned int sessions);
 /* SIGINT, SIGTERM and SIGHUP become readable at the returned fd; SIGPIPE is ignored. Threads that are
  * started later have them blocked as well. Returns -errno on failure. */
 int process_signals(void);
-/* Take the signals that wait at @fd. Returns whether the process is to end. */
-bool process_told_to_end(int fd);
+/* Take the signals that wait at @fd. Returns what they ask for; the end outweighs all. */
+enum process_told { PROCESS_TOLD_NOTHING, PROCESS_TOLD_TO_RELOAD, PROCESS_TOLD_TO_END };
+enum process_told process_told(int fd);
 /* Keep the capabilities that the daemon needs while it runs (CAP_NET_ADMIN, CAP_NET_RAW,
  * CAP_NET_BIND_SERVICE, CAP_DAC_OVERRIDE for its own files), drop all others for good, and gain no
  * new ones. Returns 0 or -errno. */

@@ -166,7 +166,7 @@ static void plan_inside(struct plan *plan, const struct paths *p, uint32_t table
 
 static void see_wan(struct wan *w, const struct picture *now)
 {
-	const struct nl_link *const link = find_link(now, w->ifname);
+	const struct nl_link *const link = *w->name ? find_link(now, w->ifname) : NULL;
 
 	w->ifindex = link ? link->ifindex : 0;
 	w->running = link && link->running;
@@ -255,9 +255,19 @@ static void apply_routes(struct netlink *nl, const struct plan *plan, const stru
 
 static bool endpoint_same(const struct nl_endpoint *a, const struct nl_endpoint *b)
 {
-	const uint32_t flags = MPTCP_PM_ADDR_FLAG_BACKUP | MPTCP_PM_ADDR_FLAG_FULLMESH;
 	return ip_equal(&a->ip, &b->ip) && a->ifindex == b->ifindex &&
-	       (a->flags & flags) == (b->flags & flags);
+	       !((a->flags ^ b->flags) & MPTCP_PM_ADDR_FLAG_FULLMESH);
+}
+
+/* A link that became a backup, or one no more: running connections tell their peers (MP_PRIO). */
+static void apply_backup(struct netlink *nl, const struct nl_endpoint *now, const struct nl_endpoint *plan, int *err)
+{
+	struct nl_endpoint e = *now;
+
+	if (!((now->flags ^ plan->flags) & MPTCP_PM_ADDR_FLAG_BACKUP))
+		return;
+	e.flags = plan->flags & MPTCP_PM_ADDR_FLAG_BACKUP;
+	note(err, netlink_endpoint_backup(nl, &e), "cannot change the priority of an MPTCP endpoint");
 }
 
 static void apply_endpoints(
@@ -266,8 +276,11 @@ static void apply_endpoints(
 	for (int i = 0; i < now->endpoints; i++) {
 		const struct nl_endpoint *const e = &now->endpoint[i];
 		bool wanted = !restore_endpoint_ours(p->restore, e);
-		for (int k = 0; !wanted && k < plan->endpoints; k++)
+		for (int k = 0; !wanted && k < plan->endpoints; k++) {
 			wanted = endpoint_same(e, &plan->endpoint[k]);
+			if (wanted)
+				apply_backup(p->nl, e, &plan->endpoint[k], err);
+		}
 		if (!wanted)
 			note(err, restore_endpoint_del(p->restore, e), "cannot remove an MPTCP endpoint");
 	}
@@ -283,7 +296,75 @@ static int apply_limits(const struct paths *p)
 
 	for (unsigned int i = 0; i < p->n; i++)
 		one_family = one_family || p->wan[i].has[FAMILY_4] != p->wan[i].has[FAMILY_6];
-	return restore_limits(p->restore, p->n, one_family ? p->n : 0);
+	return restore_limits(p->restore, paths_links(p), one_family ? paths_links(p) : 0);
+}
+
+/* ---- the configuration ---- */
+
+static struct wan *find_wan(struct paths *p, const struct wan *like)
+{
+	for (unsigned int i = 0; i < PATHS_MAX; i++) {
+		if (!strcmp(p->wan[i].name, like->name) && !strcmp(p->wan[i].ifname, like->ifname))
+			return &p->wan[i];
+	}
+	return NULL;
+}
+
+static struct wan *free_slot(struct paths *p)
+{
+	for (unsigned int i = 0; i < PATHS_MAX; i++) {
+		if (!*p->wan[i].name)
+			return &p->wan[i];
+	}
+	return NULL;
+}
+
+void paths_configure(struct paths *p, const struct wan *wan, unsigned int n)
+{
+	bool kept[PATHS_MAX] = { false };
+
+	for (unsigned int i = 0; i < n; i++) {
+		const struct wan *const w = find_wan(p, &wan[i]);
+		if (w)
+			kept[w - p->wan] = true;
+	}
+	for (unsigned int i = 0; i < PATHS_MAX; i++) {
+		if (!kept[i])
+			p->wan[i] = (struct wan){ 0 };
+	}
+	for (unsigned int i = 0; i < n; i++) {
+		struct wan *w = find_wan(p, &wan[i]);
+		if (!w) {
+			w = free_slot(p); /* there are as many as links may be configured */
+			*w = wan[i];
+		}
+		w->backup = wan[i].backup;
+		w->rank = i;
+	}
+	p->n = PATHS_MAX;
+	while (p->n && !*p->wan[p->n - 1].name)
+		p->n--;
+}
+
+const struct wan *paths_next(const struct paths *p, const struct wan *w)
+{
+	const struct wan *next = NULL;
+
+	for (unsigned int i = 0; i < p->n; i++) {
+		const struct wan *const o = &p->wan[i];
+		if (*o->name && (!w || o->rank > w->rank) && (!next || o->rank < next->rank))
+			next = o;
+	}
+	return next;
+}
+
+unsigned int paths_links(const struct paths *p)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < p->n; i++)
+		n += *p->wan[i].name != 0;
+	return n;
 }
 
 /* ---- the stage ---- */
@@ -329,7 +410,7 @@ int paths_sync(struct paths *p)
 			plan_wan(plan, &p->wan[i], TABLE + i, now);
 			if (p->wan[i].has[FAMILY_4] || p->wan[i].has[FAMILY_6])
 				plan_inside(plan, p, TABLE + i, now);
-			if (!same(&was[i], &p->wan[i])) {
+			if (*p->wan[i].name && !same(&was[i], &p->wan[i])) {
 				say_changes(&p->wan[i]);
 				p->wan[i].health.state = HEALTH_GOOD; /* it is another one */
 			}
@@ -372,18 +453,26 @@ static bool usable(const struct wan *w, const struct ip_addr *to)
 	return w->running && w->has[family_index(to)];
 }
 
+/* Silent links come last, backup links behind the others, then the configuration decides. */
+static bool before(const struct wan *a, const struct wan *b)
+{
+	const bool silent[] = { a->health.state >= HEALTH_SILENT, b->health.state >= HEALTH_SILENT };
+
+	if (silent[0] != silent[1])
+		return !silent[0];
+	return a->backup != b->backup ? !a->backup : a->rank < b->rank;
+}
+
 struct wan *paths_first(struct paths *p, const struct ip_addr *to, uint32_t avoid)
 {
-	for (int how = 0; how < 4; how++) {
-		const bool silent = how & 2, backup = how & 1;
-		for (unsigned int i = 0; i < p->n; i++) {
-			struct wan *const w = &p->wan[i];
-			if (usable(w, to) && w->backup == backup && !(avoid >> i & 1) &&
-				(silent || w->health.state < HEALTH_SILENT))
-				return w;
-		}
+	struct wan *best = NULL;
+
+	for (unsigned int i = 0; i < p->n; i++) {
+		struct wan *const w = &p->wan[i];
+		if (usable(w, to) && !(avoid >> i & 1) && (!best || before(w, best)))
+			best = w;
 	}
-	return NULL;
+	return best;
 }
 
 const struct ip_addr *paths_address(const struct wan *w, const struct ip_addr *to)
@@ -391,12 +480,12 @@ const struct ip_addr *paths_address(const struct wan *w, const struct ip_addr *t
 	return w ? &w->addr[family_index(to)] : NULL;
 }
 
-unsigned int paths_count(const struct paths *p, const struct ip_addr *to)
+unsigned int paths_count(const struct paths *p, const struct ip_addr *to, uint32_t avoid)
 {
 	unsigned int n = 0;
 
 	for (unsigned int i = 0; i < p->n; i++)
-		n += usable(&p->wan[i], to);
+		n += usable(&p->wan[i], to) && !(avoid >> i & 1);
 	return n;
 }
 

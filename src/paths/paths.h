@@ -27,9 +27,10 @@
 #define PATHS_MAX 8 /* the kernel's path manager takes 8 endpoints */
 
 struct wan {
-	char name[32]; /* of the configuration */
+	char name[32]; /* of the configuration; empty: the slot is free */
 	char ifname[IF_NAMESIZE];
 	bool backup;
+	unsigned int rank; /* in the configuration */
 
 	/* As last seen. */
 	bool seen;        /* at all: the first look is told whatever it finds */
@@ -44,12 +45,21 @@ struct wan {
 
 enum family_index { FAMILY_4, FAMILY_6 };
 
+/* A link keeps its slot as long as it is configured: its routing table goes by that. */
 struct paths {
 	struct netlink *nl;
 	struct restore *restore;
 	struct wan wan[PATHS_MAX];
-	unsigned int n;
+	unsigned int n; /* slots up to the last one in use */
 };
+
+/* Take the @n links at @wan, of which name, ifname and backup count, in their order. Those that are
+ * there already go on; paths_sync() makes it so. */
+void paths_configure(struct paths *p, const struct wan *wan, unsigned int n);
+/* The link behind @w in their order, the first one for NULL; NULL at the end. */
+const struct wan *paths_next(const struct paths *p, const struct wan *w);
+/* How many there are. */
+unsigned int paths_links(const struct paths *p);
 
 /* Bring the kernel in step with the links. Returns 0 or the first -errno; the rest is done all the
  * same. */
@@ -66,7 +76,7 @@ struct wan *paths_first(struct paths *p, const struct ip_addr *to, uint32_t avoi
 /* The source address that makes a connection to @to begin on @w. */
 const struct ip_addr *paths_address(const struct wan *w, const struct ip_addr *to);
 /* How many links paths_first() can choose from. */
-unsigned int paths_count(const struct paths *p, const struct ip_addr *to);
+unsigned int paths_count(const struct paths *p, const struct ip_addr *to, uint32_t avoid);
 
 /* Whether a link other than @w has nothing against it. */
 bool paths_spare(const struct paths *p, const struct wan *w);

@@ -26,6 +26,8 @@ static const struct {
 	{ "sessions", "the connections that it carries now" },
 	{ "paths", "the WAN links of the CPE, and whether they are used" },
 	{ "converters", "the converters of the CPE, and whether they are trusted" },
+	{ "reload", "read the configuration again; what is wrong with it changes nothing" },
+	{ "provision", "tell the CPE the converters that a link's DHCP server names; see below" },
 };
 
 static int usage(FILE *to)
@@ -35,6 +37,12 @@ static int usage(FILE *to)
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		fprintf(to, "  %-12s%s\n", commands[i].name, commands[i].help);
 	fprintf(to, "  %-12s%s\n", "lab", "a network of namespaces to try plait in; see plait lab --help");
+	fprintf(to, "\nplait provision --interface NAME --source NAME [OPTION]... [ADDRESS]...\n"
+		    "  These converters, in place of those that this source named for this interface before;\n"
+		    "  none: they are withdrawn.\n"
+		    "  --lifetime S  for so many seconds (0: for ever)   --order N  100; less comes first\n"
+		    "  --port N      5124                                 --only     reached over this link only\n"
+		    "  --option4 HEX, --option6 HEX  the content of a DHCP option in place of addresses\n");
 	fprintf(to, "\nWithout --socket, the daemons at %s and %s are asked.\n", sockets[0], sockets[1]);
 	return to == stdout ? 0 : EXIT_USAGE;
 }
@@ -68,13 +76,18 @@ static size_t on_read(void *buffer, size_t len, void *ctx)
 	return n < 0 ? (size_t)-1 : (size_t)n;
 }
 
-/* The daemon's answer to @command, which the caller owns; NULL after a complaint. */
-static json_t *ask(int fd, const char *path, const char *command)
+/* The daemon's answer to @command, which the caller owns; NULL after a complaint. @what: JSON that goes
+ * with the command, or NULL. */
+static json_t *ask(int fd, const char *path, const char *command, const char *what)
 {
-	char line[64];
-	const int len = snprintf(line, sizeof(line), "%s\n", command);
+	char line[4096];
+	const int len = snprintf(line, sizeof(line), "%s%s%s\n", command, what ? " " : "", what ? what : "");
 	json_error_t why;
 
+	if (len >= (int)sizeof(line)) {
+		fprintf(stderr, "plait: expected less than %zu bytes, found %d\n", sizeof(line), len);
+		return NULL;
+	}
 	if (send(fd, line, (size_t)len, MSG_NOSIGNAL) != len) {
 		fprintf(stderr, "plait: %s: %s\n", path, strerror(errno));
 		return NULL;
@@ -205,7 +218,7 @@ static int print_answer(const json_t *answer, const char *command, bool as_json)
 
 /* ---- commands ---- */
 
-static int ask_one(const char *path, const char *command, bool as_json)
+static int ask_one(const char *path, const char *command, const char *what, bool as_json)
 {
 	const int fd = reach(path);
 
@@ -214,23 +227,23 @@ static int ask_one(const char *path, const char *command, bool as_json)
 			strerror(-fd));
 		return 1;
 	}
-	json_t *const answer = ask(fd, path, command);
+	json_t *const answer = ask(fd, path, command, what);
 	const int result = answer ? print_answer(answer, command, as_json) : 1;
 	json_decref(answer);
 	close(fd);
 	return result;
 }
 
-static int ask_all(const char *command, bool as_json)
+static int ask_all(const char *command, const char *what, bool as_json)
 {
 	int result = 1;
 
 	for (size_t i = 0; i < sizeof(sockets) / sizeof(sockets[0]); i++) {
 		/* Links and converters are the CPE's alone. */
-		if (i && (!strcmp(command, "paths") || !strcmp(command, "converters")))
+		if (i && (!strcmp(command, "paths") || !strcmp(command, "converters") || what))
 			break;
 		if (access(sockets[i], F_OK) == 0)
-			result = ask_one(sockets[i], command, as_json);
+			result = ask_one(sockets[i], command, what, as_json);
 	}
 	if (result && access(sockets[0], F_OK) != 0 && access(sockets[1], F_OK) != 0)
 		fprintf(stderr, "plait: no daemon runs here: expected %s or %s, or --socket PATH\n", sockets[0],
@@ -258,6 +271,66 @@ static bool known(const char *command)
 	return false;
 }
 
+/* ---- provisioning ---- */
+
+enum { OPT_INTERFACE = 256, OPT_SOURCE, OPT_LIFETIME, OPT_ORDER, OPT_PORT, OPT_ONLY, OPT_OPTION4, OPT_OPTION6 };
+
+static bool put_number(json_t *o, const char *key, const char *text)
+{
+	char *end;
+	const long long v = strtoll(text, &end, 10);
+
+	if (!*text || *end) {
+		fprintf(stderr, "plait: --%s: expected a number, found \"%s\"\n", key, text);
+		return false;
+	}
+	json_object_set_new(o, key, json_integer(v));
+	return true;
+}
+
+/* Take one option into @o; false after a complaint. */
+static bool take_option(json_t *o, int option, const char *arg)
+{
+	switch (option) {
+	case OPT_INTERFACE:
+		return json_object_set_new(o, "interface", json_string(arg)) == 0;
+	case OPT_SOURCE:
+		return json_object_set_new(o, "source", json_string(arg)) == 0;
+	case OPT_LIFETIME:
+		return put_number(o, "lifetime", arg);
+	case OPT_ORDER:
+		return put_number(o, "order", arg);
+	case OPT_PORT:
+		return put_number(o, "port", arg);
+	case OPT_ONLY:
+		return json_object_set_new(o, "only", json_true()) == 0;
+	case OPT_OPTION4:
+		return json_object_set_new(o, "option4", json_string(arg)) == 0;
+	case OPT_OPTION6:
+		return json_object_set_new(o, "option6", json_string(arg)) == 0;
+	default:
+		return false;
+	}
+}
+
+static int provision(json_t *o, char *const *addresses, const char *path, bool as_json)
+{
+	json_t *const list = json_array();
+
+	if (!json_object_get(o, "interface") || !json_object_get(o, "source")) {
+		fprintf(stderr, "plait: provision: expected --interface NAME and --source NAME\n");
+		json_decref(list);
+		return EXIT_USAGE;
+	}
+	for (; *addresses; addresses++)
+		json_array_append_new(list, json_string(*addresses));
+	json_object_set_new(o, "converters", list);
+	char *const what = json_dumps(o, JSON_COMPACT);
+	const int result = path ? ask_one(path, "provision", what, as_json) : ask_all("provision", what, as_json);
+	free(what);
+	return result;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option longs[] = {
@@ -265,14 +338,23 @@ int main(int argc, char **argv)
 		{ "socket", required_argument, NULL, 's' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
+		{ "interface", required_argument, NULL, OPT_INTERFACE },
+		{ "source", required_argument, NULL, OPT_SOURCE },
+		{ "lifetime", required_argument, NULL, OPT_LIFETIME },
+		{ "order", required_argument, NULL, OPT_ORDER },
+		{ "port", required_argument, NULL, OPT_PORT },
+		{ "only", no_argument, NULL, OPT_ONLY },
+		{ "option4", required_argument, NULL, OPT_OPTION4 },
+		{ "option6", required_argument, NULL, OPT_OPTION6 },
 		{ NULL, 0, NULL, 0 },
 	};
 	const char *path = NULL;
 	bool as_json = false;
-	int o;
+	int o, result;
 
 	if (argc > 1 && !strcmp(argv[1], "lab"))
 		return run_lab(argv + 1);
+	json_t *const given = json_object(); /* for provision */
 	while ((o = getopt_long(argc, argv, "js:hV", longs, NULL)) != -1) {
 		switch (o) {
 		case 'j':
@@ -282,15 +364,27 @@ int main(int argc, char **argv)
 			path = optarg;
 			break;
 		case 'h':
+			json_decref(given);
 			return usage(stdout);
 		case 'V':
 			printf("plait " PLAIT_VERSION "\n");
+			json_decref(given);
 			return 0;
 		default:
-			return usage(stderr);
+			if (!take_option(given, o, optarg)) {
+				json_decref(given);
+				return usage(stderr);
+			}
 		}
 	}
-	if (optind + 1 != argc || !known(argv[optind]))
-		return usage(stderr);
-	return path ? ask_one(path, argv[optind], as_json) : ask_all(argv[optind], as_json);
+	const char *const command = argv[optind];
+	const bool provisions = command && !strcmp(command, "provision");
+	if (!command || !known(command) || (!provisions && (optind + 1 != argc || json_object_size(given))))
+		result = usage(stderr);
+	else if (provisions)
+		result = provision(given, argv + optind + 1, path, as_json);
+	else
+		result = path ? ask_one(path, command, NULL, as_json) : ask_all(command, NULL, as_json);
+	json_decref(given);
+	return result;
 }

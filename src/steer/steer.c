@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 #include "steer/steer.h"
 
+#include <string.h>
+
 #define PROBE_FIRST   (1 * S_US)
 #define PROBE_LAST    (30 * S_US)
 #define UNAUTHORIZED  (30 * S_US)
@@ -88,10 +90,85 @@ static bool usable(struct converter *c, mono_t now)
 	return false;
 }
 
+/* ---- the list ---- */
+
+static struct converter *find(struct steer *s, const struct steer_entry *e)
+{
+	for (unsigned int i = 0; i < STEER_SLOTS; i++) {
+		struct converter *const c = &s->converter[i];
+		if (c->listed && endpoint_equal(&c->at, &e->at) && !strcmp(c->name, e->name) &&
+			!strcmp(c->only, e->only))
+			return c;
+	}
+	return NULL;
+}
+
+static struct converter *take_slot(struct steer *s, const struct steer_entry *e, uint32_t busy)
+{
+	for (unsigned int i = 0; i < STEER_SLOTS; i++) {
+		struct converter *const c = &s->converter[i];
+		if (c->listed || (busy >> i & 1))
+			continue;
+		*c = (struct converter){ .listed = true, .at = e->at };
+		memcpy(c->name, e->name, sizeof(c->name));
+		memcpy(c->only, e->only, sizeof(c->only));
+		return c;
+	}
+	return NULL;
+}
+
+static void end_distrust(struct steer *s)
+{
+	for (unsigned int i = 0; i < STEER_SLOTS; i++) {
+		if (s->converter[i].trust == TRUST_DISTRUSTED)
+			s->converter[i].trust = TRUST_USABLE;
+	}
+}
+
+unsigned int steer_list(struct steer *s, const struct steer_entry *e, unsigned int n, uint32_t busy)
+{
+	const unsigned int fit = n < STEER_CONVERTERS ? n : STEER_CONVERTERS;
+	unsigned int without = n - fit;
+	uint32_t kept = 0;
+	bool news = false;
+
+	for (unsigned int i = 0; i < fit; i++) {
+		const struct converter *const c = find(s, &e[i]);
+		kept |= c ? steer_bit(s, c) : 0;
+	}
+	for (unsigned int i = 0; i < STEER_SLOTS; i++)
+		s->converter[i].listed = kept >> i & 1;
+	for (unsigned int i = 0; i < fit; i++) {
+		struct converter *c = find(s, &e[i]);
+		if (!c) {
+			c = take_slot(s, &e[i], busy);
+			news = news || c;
+		}
+		if (c)
+			c->rank = i;
+		else
+			without++;
+	}
+	if (news)
+		end_distrust(s);
+	return without;
+}
+
+struct converter *steer_next(struct steer *s, const struct converter *c)
+{
+	struct converter *next = NULL;
+
+	for (unsigned int i = 0; i < STEER_SLOTS; i++) {
+		struct converter *const o = &s->converter[i];
+		if (o->listed && (!c || o->rank > c->rank) && (!next || o->rank < next->rank))
+			next = o;
+	}
+	return next;
+}
+
 struct converter *steer_pick(struct steer *s, uint32_t tried, mono_t now)
 {
-	for (unsigned int i = 0; i < s->n; i++) {
-		struct converter *const c = &s->converter[i];
+	for (struct converter *c = NULL; (c = steer_next(s, c));) {
 		if (!(tried & steer_bit(s, c)) && usable(c, now))
 			return c;
 	}
@@ -185,5 +262,5 @@ uint8_t steer_patience(const struct converter *c)
 
 bool steer_probe_due(const struct converter *c, mono_t now)
 {
-	return c->trust == TRUST_UNREACHABLE && !c->probing && mono_diff(now, c->until) >= 0;
+	return c->listed && c->trust == TRUST_UNREACHABLE && !c->probing && mono_diff(now, c->until) >= 0;
 }

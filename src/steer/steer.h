@@ -2,7 +2,8 @@
 /*
  * Steering on the CPE: which converter takes a connection, and which ones are trusted.
  *
- * Converters are tried in the order of the configuration. One that fails is left out for a time:
+ * Converters are tried in the order of their list: the configured ones, then those that were learnt
+ * (steer/leases). The list may change while they are in use. One that fails is left out for a time:
  *
  *   unreachable  no handshake: until a probe (an Info TLV, RFC 8803 6.2.3) gets an answer
  *   backing off  it said "resource exceeded" or "network failure": for the delay it asked for
@@ -23,7 +24,11 @@
 #include "base/mono.h"
 #include "wire/convert.h"
 
-#define STEER_CONVERTERS 16 /* a customer has one or two; a mask of those tried fits an int */
+#define STEER_CONVERTERS 16 /* a customer has one or two */
+#define STEER_SLOTS      32 /* some are gone and still referred to; a mask of those tried fits an int */
+#define STEER_NAME       48
+#define STEER_LINKS      9  /* 8, and the routing table's choice */
+#define STEER_LINK       16 /* the name of an interface */
 #define STEER_PROVEN     (3600 * S_US) /* how long a good echo counts as recent */
 
 enum trust { TRUST_USABLE, TRUST_UNREACHABLE, TRUST_BACKING_OFF, TRUST_DISTRUSTED };
@@ -38,7 +43,6 @@ enum carriage {
 };
 const char *carriage_text(enum carriage c);
 
-#define STEER_LINKS 9 /* 8, and the routing table's choice */
 
 struct carried {
 	enum carriage most;
@@ -46,9 +50,19 @@ struct carried {
 	unsigned int failures; /* in a row */
 };
 
-struct converter {
-	char name[32];
+/* What is known of a converter from who names it. */
+struct steer_entry {
+	char name[STEER_NAME];
 	struct endpoint at;
+	char only[STEER_LINK]; /* the interface through which alone it is reached; empty: all */
+};
+
+struct converter {
+	bool listed; /* else the slot is free, or kept for those that still refer to it */
+	unsigned int rank;
+	char name[STEER_NAME];
+	struct endpoint at;
+	char only[STEER_LINK];
 
 	enum trust trust;
 	mono_t until;      /* trust other than usable: when it ends, or when the next probe is due */
@@ -66,10 +80,16 @@ struct converter {
 };
 
 struct steer {
-	struct converter converter[STEER_CONVERTERS];
-	unsigned int n;
+	struct converter converter[STEER_SLOTS];
 	int64_t distrust_ttl; /* us */
 };
+
+/* Put the @n entries at @e in place of the list, in their order. A converter of the same name, address
+ * and reach stays what it is; when there is a new one, distrust ends for all. Slots in the mask @busy
+ * are not used for new ones. Returns how many entries found no room. */
+unsigned int steer_list(struct steer *s, const struct steer_entry *e, unsigned int n, uint32_t busy);
+/* The converter behind @c in their order, the first one for NULL; NULL at the end. */
+struct converter *steer_next(struct steer *s, const struct converter *c);
 
 /* The first usable converter whose bit is not set in @tried, or NULL. */
 struct converter *steer_pick(struct steer *s, uint32_t tried, mono_t now);

@@ -303,7 +303,7 @@ static const struct prefix no_server[] = {
 #undef V4
 };
 
-static bool may_be_server(const struct endpoint *e)
+bool convert_may_be_server(const struct endpoint *e)
 {
 	const size_t n = sizeof(no_server) / sizeof(no_server[0]);
 
@@ -369,7 +369,7 @@ static enum convert_defect check_request(
 		return CONVERT_DEFECT_NO_REQUEST;
 	if (!m->has_connect)
 		return CONVERT_FINE;
-	if (!may_be_server(&m->server))
+	if (!convert_may_be_server(&m->server))
 		return CONVERT_DEFECT_CONNECT_ADDRESS;
 	return check_options(m->connect_options, unsupported);
 }

@@ -15,6 +15,7 @@
 
 #include "base/addr.h"
 
+#define CONVERT_PORT    5124    /* what the protocol's published tools use; none is registered */
 #define CONVERT_VERSION 1       /* RFC 8803 6.1 */
 #define CONVERT_MAGIC   0x2263  /* RFC 8803 6.1 */
 #define CONVERT_HEADER  4       /* bytes of the fixed header */
@@ -161,5 +162,8 @@ size_t convert_encode(const struct convert_msg *m, uint8_t *buf, size_t size);
  * untouched when the reaction to @d is a reset or @size has no room for an Error TLV (8 bytes). */
 size_t convert_encode_defect(
 	enum convert_defect d, const uint8_t *bad, size_t len, uint8_t *buf, size_t size);
+
+/* Whether a host may have this address, and a service this port (RFC 8803 6.2.5). */
+bool convert_may_be_server(const struct endpoint *e);
 
 #endif

@@ -63,9 +63,9 @@ static void test_a_cpe_s_file(void **state)
 	assert_false(cpe.wan[0].backup);
 	assert_true(cpe.wan[1].backup);
 	assert_int_equal(cpe.n_converter, 2);
-	assert_string_equal(cpe.converter_name[0], "isp");
-	assert_int_equal(cpe.converter_at[0].port, 5124);
-	assert_int_equal(cpe.converter_at[1].port, 443);
+	assert_string_equal(cpe.converter[0].name, "isp");
+	assert_int_equal(cpe.converter[0].at.port, 5124);
+	assert_int_equal(cpe.converter[1].at.port, 443);
 	assert_true(cpe.early && cpe.refuse);
 	assert_int_equal(cpe.distrust_ttl, 60 * S_US);
 	assert_int_equal(cpe.intercept.n_bypass, 2);

@@ -61,10 +61,10 @@ static void test_only_links_of_its_family(void **state)
 
 	p.wan[0].has[FAMILY_6] = false;
 	assert_string_equal(first(&p, "2001:db8:c::1"), "lte");
-	assert_int_equal(paths_count(&p, &v6), 2);
+	assert_int_equal(paths_count(&p, &v6, 0), 2);
 	p.wan[1].has[FAMILY_6] = p.wan[2].has[FAMILY_6] = false;
 	assert_string_equal(first(&p, "2001:db8:c::1"), "none");
-	assert_int_equal(paths_count(&p, &v6), 0);
+	assert_int_equal(paths_count(&p, &v6, 0), 0);
 }
 
 static void test_backup_links_come_last(void **state)

@@ -10,10 +10,24 @@ static mono_t at(int64_t s)
 	return (mono_t){ .us = 1000000 * S_US + s * S_US };
 }
 
+static struct steer_entry entry(unsigned int i)
+{
+	struct steer_entry e = { .at = { .ip.b = { [10] = 255, 255, 192, 0, 2, (uint8_t)i }, .port = 5124 } };
+
+	snprintf(e.name, sizeof(e.name), "c%u", i);
+	return e;
+}
+
 /* @n converters that are all usable. */
 static struct steer steer_of(unsigned int n)
 {
-	return (struct steer){ .n = n, .distrust_ttl = TTL };
+	struct steer s = { .distrust_ttl = TTL };
+	struct steer_entry e[STEER_CONVERTERS] = { 0 };
+
+	for (unsigned int i = 0; i < n; i++)
+		e[i] = entry(i);
+	assert_int_equal(steer_list(&s, e, n, 0), 0);
+	return s;
 }
 
 static void test_in_the_order_of_the_configuration(void **state)
@@ -46,6 +60,72 @@ static void test_all_that_are_allowed(void **state)
 		tried |= steer_bit(&s, c);
 	}
 	assert_null(steer_pick(&s, tried, at(0)));
+}
+
+/* What stays in the list stays what it is, at its place in the new order. */
+static void test_another_list(void **state)
+{
+	struct steer s = steer_of(3);
+	struct converter *const kept = &s.converter[2];
+	const struct steer_entry e[] = { entry(7), entry(2) };
+
+	steer_wrong(&s, &s.converter[0], at(0));
+	steer_busy(kept, 50, at(0));
+	kept->connections = 42;
+	assert_int_equal(steer_list(&s, e, 2, 0), 0);
+	assert_int_equal(kept->connections, 42);
+	assert_string_equal(steer_next(&s, NULL)->name, "c7");
+	assert_ptr_equal(steer_next(&s, steer_next(&s, NULL)), kept);
+	assert_null(steer_next(&s, kept));
+	assert_string_equal(steer_pick(&s, 0, at(0))->name, "c7");
+	assert_int_equal(kept->trust, TRUST_BACKING_OFF);
+	assert_int_equal(steer_list(&s, NULL, 0, 0), 0);
+	assert_null(steer_pick(&s, 0, at(100)));
+}
+
+/* A slot that is referred to is not given to another converter, however often the list changes. */
+static void test_slots_that_are_referred_to(void **state)
+{
+	struct steer s = steer_of(1);
+	struct steer_entry e;
+
+	for (unsigned int i = 1; i < 100; i++) {
+		e = entry(i);
+		assert_int_equal(steer_list(&s, &e, 1, 1), 0);
+		assert_string_equal(s.converter[0].name, "c0");
+		assert_string_equal(steer_pick(&s, 0, at(0))->name, e.name);
+	}
+	e = entry(100);
+	assert_int_equal(steer_list(&s, &e, 1, UINT32_MAX), 1);
+	assert_null(steer_pick(&s, 0, at(0)));
+}
+
+static void test_a_new_converter_ends_distrust(void **state)
+{
+	struct steer s = steer_of(2);
+	struct steer_entry e[] = { entry(0), entry(1), entry(2) };
+
+	steer_wrong(&s, &s.converter[0], at(0));
+	steer_unreachable(&s.converter[1], at(0));
+	steer_list(&s, e, 2, 0);
+	assert_int_equal(s.converter[0].trust, TRUST_DISTRUSTED); /* it is the same list */
+	steer_list(&s, e, 3, 0);
+	assert_int_equal(s.converter[0].trust, TRUST_USABLE);
+	assert_int_equal(s.converter[1].trust, TRUST_UNREACHABLE);
+}
+
+static void test_more_than_are_allowed(void **state)
+{
+	struct steer s = steer_of(0);
+	struct steer_entry e[STEER_CONVERTERS + 5];
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(e); i++)
+		e[i] = entry(i);
+	assert_int_equal(steer_list(&s, e, ARRAY_SIZE(e), 0), 5);
+	unsigned int n = 0;
+	for (const struct converter *c = NULL; (c = steer_next(&s, c)); n++)
+		assert_string_equal(c->name, e[n].name);
+	assert_int_equal(n, STEER_CONVERTERS);
 }
 
 static void test_distrusted_for_the_configured_time(void **state)
@@ -98,7 +178,7 @@ static void test_unreachable_until_a_probe_reaches_it(void **state)
 
 static void test_one_probe_at_a_time(void **state)
 {
-	struct converter c = { .probing = true };
+	struct converter c = { .listed = true, .probing = true };
 
 	steer_unreachable(&c, at(0));
 	assert_false(steer_probe_due(&c, at(100)));
@@ -255,6 +335,10 @@ int main(void)
 		cmocka_unit_test(test_in_the_order_of_the_configuration),
 		cmocka_unit_test(test_none_is_configured),
 		cmocka_unit_test(test_all_that_are_allowed),
+		cmocka_unit_test(test_another_list),
+		cmocka_unit_test(test_slots_that_are_referred_to),
+		cmocka_unit_test(test_a_new_converter_ends_distrust),
+		cmocka_unit_test(test_more_than_are_allowed),
 		cmocka_unit_test(test_distrusted_for_the_configured_time),
 		cmocka_unit_test(test_busy_for_as_long_as_it_asked),
 		cmocka_unit_test(test_unreachable_until_a_probe_reaches_it),

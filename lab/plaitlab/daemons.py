@@ -33,8 +33,16 @@ class Daemon:
         self.config_path = os.path.join(directory, "conf")
         self.log_path = os.path.join(directory, "log")
         self.proc = None
+        self.configure(config)
+
+    def configure(self, config):
+        """Write its file; a daemon that runs reads it when told to (reload())."""
         with open(self.config_path, "w", encoding="utf-8") as file:
             file.write(config + f'control = "{self.control}"\nstate = "{self.state}"\n')
+
+    def reload(self):
+        """The daemon's answer to `plait reload`."""
+        return self.ask("reload")
 
     def start(self, wait=True):
         binary = os.path.join(build_dir(), "src", self.program)

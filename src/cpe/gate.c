@@ -135,8 +135,18 @@ static void on_syn(struct cpe *c, struct session *s, struct queued *q)
 	pass_with(c, q, hs->out, hs->out_len);
 }
 
-/* Verify the answer in the SYN/ACK; if it is good, take it out, so that MPTCP sees none. If not, the
- * session has closed its socket by now, and the kernel refuses the SYN/ACK by RST. */
+/* Refuse a SYN/ACK by RST. Its socket is closed by now; the kernel, which remembers that it was there,
+ * would only drop the packet, and the peer would wait. */
+static void refuse_syn_ack(struct cpe *c, struct queued *q)
+{
+	uint8_t rst[PACKET_REFUSAL];
+
+	packet_refusal(&q->p, rst);
+	sock_send_tcp(&q->p.dst.ip, &q->p.src.ip, rst, sizeof(rst));
+	queue_drop(c->up_gate, q->id);
+}
+
+/* Verify the answer in the SYN/ACK; if it is good, take it out, so that MPTCP sees none. */
 static void take_answer(struct cpe *c, struct session *s, struct queued *q)
 {
 	const struct slot_ref ref = s->ref;
@@ -160,7 +170,7 @@ static void take_answer(struct cpe *c, struct session *s, struct queued *q)
 		packet_strip(&q->p);
 		queue_pass_changed(c->up_gate, q->id, &q->p);
 	} else {
-		queue_pass(c->up_gate, q->id);
+		refuse_syn_ack(c, q);
 	}
 }
 
@@ -175,8 +185,11 @@ static void on_syn_ack(struct cpe *c, struct session *s, struct queued *q)
 		take_answer(c, s, q);
 		return;
 	}
-	if (sound && carried && q->p.ack == hs->isn + 1 - (uint32_t)hs->out_len)
+	if (sound && carried && q->p.ack == hs->isn + 1 - (uint32_t)hs->out_len) {
 		cpe_on_syn_refused(c, s);
+		refuse_syn_ack(c, q);
+		return;
+	}
 	/* What is damaged, or acknowledges something else, is the kernel's to drop. */
 	queue_pass(c->up_gate, q->id);
 }
@@ -190,8 +203,11 @@ static void on_probe_packet(struct cpe *c, uint32_t i, struct queued *q)
 		pass_with(c, q, p->out, p->out_len);
 		return;
 	}
-	if (p && packet_sound(&q->p) && q->p.ack == p->isn + 1 - (uint32_t)p->out_len)
+	if (p && packet_sound(&q->p) && q->p.ack == p->isn + 1 - (uint32_t)p->out_len) {
 		cpe_end_probe(c, i, false);
+		refuse_syn_ack(c, q);
+		return;
+	}
 	queue_pass(c->up_gate, q->id);
 }
 
@@ -235,7 +251,7 @@ static int open_queue(struct cpe *c, enum gate gate)
 	return err ? err : loop_add(&c->loop, queue_fd(*q), EPOLLIN, cpe_tag(KIND_GATE, gate));
 }
 
-static int open_rules(struct cpe *c)
+static int set_rules(struct cpe *c, bool anew)
 {
 	struct endpoint at[STEER_CONVERTERS];
 	const unsigned int n_at = cpe_converters_at(c, at);
@@ -251,7 +267,7 @@ static int open_rules(struct cpe *c)
 	if (!c->config->early)
 		rules[n++] = (struct gate_rule){ .out = true, .syn_ack = true, .mark = INTERCEPT_MARK,
 			.queue = LAN_QUEUE };
-	return rules_open(RULES, rules, n);
+	return anew ? rules_open(RULES, rules, n) : rules_change(RULES, rules, n);
 }
 
 void cpe_gate_open(struct cpe *c)
@@ -269,7 +285,7 @@ void cpe_gate_open(struct cpe *c)
 	if (!err && !c->config->early)
 		err = open_queue(c, GATE_LAN);
 	if (!err)
-		err = open_rules(c);
+		err = set_rules(c, true);
 	if (!err)
 		return;
 	log_warning("no SYN/ACK gate (%s): it needs CAP_NET_ADMIN, and nftables' queue statement or iptables "
@@ -285,7 +301,7 @@ void cpe_gate_change(struct cpe *c)
 	if (!err && !c->config->early && !c->lan_gate)
 		err = open_queue(c, GATE_LAN);
 	if (!err)
-		err = open_rules(c);
+		err = set_rules(c, false);
 	if (err && err != -EBADF)
 		log_error("the SYN/ACK gate cannot follow the configuration: %s", strerror(-err));
 }

@@ -101,7 +101,8 @@ static void iptables_remove(const char *name)
 	run_iptables(false, text);
 }
 
-static bool iptables_add(const char *name, const struct gate_rule *r, unsigned int n, bool v4)
+/* @anew: the chains are not there yet. */
+static bool iptables_set(const char *name, const struct gate_rule *r, unsigned int n, bool v4, bool anew)
 {
 	char *text = NULL;
 	size_t len;
@@ -109,8 +110,9 @@ static bool iptables_add(const char *name, const struct gate_rule *r, unsigned i
 
 	if (!f)
 		return false;
-	fprintf(f, "*mangle\n:%s_input - [0:0]\n:%s_output - [0:0]\n"
-		   "-A INPUT -j %s_input\n-A OUTPUT -j %s_output\n", name, name, name, name);
+	fprintf(f, "*mangle\n:%s_input - [0:0]\n:%s_output - [0:0]\n", name, name);
+	if (anew)
+		fprintf(f, "-A INPUT -j %s_input\n-A OUTPUT -j %s_output\n", name, name);
 	for (unsigned int i = 0; i < n; i++) {
 		if (has_family(&r[i], v4))
 			put_iptables_rule(f, name, &r[i]);
@@ -124,25 +126,34 @@ static bool iptables_add(const char *name, const struct gate_rule *r, unsigned i
 
 /* ---- one of them ---- */
 
-int rules_open(const char *name, const struct gate_rule *r, unsigned int n)
+static int set_nft(const char *name, const struct gate_rule *r, unsigned int n)
 {
 	char *const text = rules_nft(name, r, n);
-	if (!text)
-		return -ENOMEM;
+	const int err = text ? nft_try(text) : -ENOMEM;
 
-	rules_close(name); /* of a run that was killed, by whichever means */
-	const int err = nft_try(text);
 	free(text);
-	if (!err) {
-		log_info("SYN/ACK gate: by nftables, queue %u", r->queue);
+	return err;
+}
+
+int rules_change(const char *name, const struct gate_rule *r, unsigned int n)
+{
+	if (set_nft(name, r, n) == 0)
+		return 0;
+	return iptables_set(name, r, n, true, false) && iptables_set(name, r, n, false, false) ? 0 : -ENOTSUP;
+}
+
+int rules_open(const char *name, const struct gate_rule *r, unsigned int n)
+{
+	rules_close(name); /* of a run that was killed, by whichever means */
+	if (set_nft(name, r, n) == 0) {
+		log_info("SYN/ACK gate: by nftables");
 		return 0;
 	}
-	if (!iptables_add(name, r, n, true) || !iptables_add(name, r, n, false)) {
+	if (!iptables_set(name, r, n, true, true) || !iptables_set(name, r, n, false, true)) {
 		rules_close(name);
 		return -ENOTSUP;
 	}
-	log_info("SYN/ACK gate: by iptables, queue %u, since this kernel's nftables has no queue statement",
-		r->queue);
+	log_info("SYN/ACK gate: by iptables, since this kernel's nftables has no queue statement");
 	return 0;
 }
 

@@ -24,6 +24,9 @@ struct gate_rule {
 /* Put the @n rules at @r into force, in place of those that @name (of letters and '_') had. Returns
  * 0 with a line in the log that says by which means, or -ENOTSUP where neither works. */
 int rules_open(const char *name, const struct gate_rule *r, unsigned int n);
+/* Put others into force in one step, so that no packet passes in between. Returns as rules_open(), with
+ * the old ones in force when that failed. */
+int rules_change(const char *name, const struct gate_rule *r, unsigned int n);
 void rules_close(const char *name);
 
 /* The text that nft gets, for tests; the caller frees it. NULL without memory. */

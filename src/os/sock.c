@@ -198,18 +198,30 @@ int sock_connect_transparent(const struct endpoint *to, const struct ip_addr *fr
 	return err ? fail(fd, err) : fd;
 }
 
-int sock_send_icmp(const struct ip_addr *to, const void *msg, size_t len)
+/* @from: NULL, or the source address. */
+static int send_raw(int protocol, const struct ip_addr *from, const struct ip_addr *to, const void *msg, size_t len)
 {
 	const int family = family_of(to);
 	struct sockaddr_storage ss;
 	const int ss_len = endpoint_to_sockaddr(&(struct endpoint){ .ip = *to }, family, &ss);
-	const int fd = socket(family, SOCK_RAW | SOCK_CLOEXEC, family == AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6);
+	const int fd = socket(family, SOCK_RAW | SOCK_CLOEXEC, protocol);
 	if (fd < 0)
 		return -errno;
-	const ssize_t n = sendto(fd, msg, len, MSG_DONTWAIT, (struct sockaddr *)&ss, (socklen_t)ss_len);
-	const int err = n < 0 ? -errno : 0;
+	int err = from ? bind_source(fd, family, from) : 0;
+	if (!err && sendto(fd, msg, len, MSG_DONTWAIT, (struct sockaddr *)&ss, (socklen_t)ss_len) < 0)
+		err = -errno;
 	close(fd);
 	return err;
+}
+
+int sock_send_icmp(const struct ip_addr *to, const void *msg, size_t len)
+{
+	return send_raw(ip_is_v4(to) ? IPPROTO_ICMP : IPPROTO_ICMPV6, NULL, to, msg, len);
+}
+
+int sock_send_tcp(const struct ip_addr *from, const struct ip_addr *to, const void *segment, size_t len)
+{
+	return send_raw(IPPROTO_TCP, from, to, segment, len);
 }
 
 int sock_name(int fd, struct endpoint *out)

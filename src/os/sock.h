@@ -40,6 +40,9 @@ int sock_connect_transparent(const struct endpoint *to, const struct ip_addr *fr
 /* Send an ICMP or, to an IPv6 host, ICMPv6 message. Returns 0 or -errno. */
 int sock_send_icmp(const struct ip_addr *to, const void *msg, size_t len);
 
+/* Send a TCP segment, with its checksum, between two addresses. Returns 0 or -errno. */
+int sock_send_tcp(const struct ip_addr *from, const struct ip_addr *to, const void *segment, size_t len);
+
 int sock_name(int fd, struct endpoint *out); /* 0 or -errno */
 /* The error that a connection ended with, as a positive errno; 0 while there is none. Reading
  * clears it. */

@@ -285,8 +285,8 @@ void packet_reset(struct packet *p)
 	seal(p);
 }
 
-/* Write the SYN of @p to p->buf. The window is not known, and does not count. */
-static void write_syn(struct packet *p, bool v4)
+/* Write the headers of @p to p->buf. The window is not known, and does not count. */
+static void write_headers(struct packet *p, bool v4)
 {
 	struct wr w = wr_init(p->buf, p->len);
 
@@ -312,6 +312,26 @@ static void write_syn(struct packet *p, bool v4)
 	seal(p);
 }
 
+void packet_refusal(const struct packet *synack, uint8_t out[PACKET_REFUSAL])
+{
+	uint8_t buf[IP6_HEADER + TCP_HEADER];
+	const bool v4 = is_v4(synack);
+	const size_t tcp = v4 ? IP4_HEADER : IP6_HEADER;
+	struct packet rst = {
+		.buf = buf,
+		.len = tcp + TCP_HEADER,
+		.tcp = tcp,
+		.payload = tcp + TCP_HEADER,
+		.src = synack->dst,
+		.dst = synack->src,
+		.seq = synack->ack,
+		.flags = PACKET_RST,
+	};
+
+	write_headers(&rst, v4);
+	memcpy(out, buf + tcp, TCP_HEADER);
+}
+
 size_t packet_unreachable(const struct packet *synack, uint8_t code, uint8_t *out, size_t size)
 {
 	const bool v4 = is_v4(synack);
@@ -333,7 +353,7 @@ size_t packet_unreachable(const struct packet *synack, uint8_t code, uint8_t *ou
 	memset(out, 0, ICMP_HEADER);
 	out[0] = v4 ? ICMP4_UNREACHABLE : ICMP6_UNREACHABLE;
 	out[1] = code;
-	write_syn(&syn, v4);
+	write_headers(&syn, v4);
 	if (v4)
 		put16(out + 2, fold(sum(out, len)));
 	return len;

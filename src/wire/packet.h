@@ -59,6 +59,11 @@ bool packet_extend(struct packet *p, size_t size, const void *bytes, size_t len)
  * the acknowledgement number stay. */
 void packet_reset(struct packet *p);
 
+/* Write the RST of its receiver that refuses @synack (RFC 9293 3.10.7.1): a TCP header without options,
+ * with its checksum. */
+#define PACKET_REFUSAL 20
+void packet_refusal(const struct packet *synack, uint8_t out[PACKET_REFUSAL]);
+
 /* Write the "destination unreachable" of ICMP (RFC 792, type 3) or ICMPv6 (RFC 4443 3.1, type 1)
  * with @code that refuses the SYN which @synack answers. It quotes of that SYN what @synack tells:
  * an IP header and a TCP header without options. The ICMP checksum is filled in for IPv4; for IPv6

@@ -125,6 +125,20 @@ def test_converter_of_another_make(lab, start, server, sysctl):
     assert plait.cpe.counter("converted") == 2
 
 
+@pytest.mark.parametrize("handshake", ["faithful", "early"])
+def test_a_refusal_leaves_nothing_behind(lab, start, handshake):
+    """The converter's half-open connection ends at once: its SYN/ACK is not repeated."""
+    plait = start(cpe={"handshake": handshake})
+    with lab.capture("conv", "eth0", "tcp port 5124") as cap:
+        for _ in range(3):
+            outcome(lab.host, lab.server.addr4, 9)
+            time.sleep(0.1)
+        wait_until(lambda: plait.conv.status()["sessions"] == 0, 0.8, "the refused sessions to end")
+        time.sleep(1.2)
+    assert len(cap.tshark(["ip.src"], "tcp.flags == 0x12")) == 3
+    assert plait.cpe.counter("refused_by_server") == 3
+
+
 # ---- without queues
 
 @pytest.mark.parametrize("who", ["cpe", "converter", "both"])

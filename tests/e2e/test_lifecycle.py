@@ -101,15 +101,6 @@ def test_stop_in_mid_transfer(lab, plait, as_before):
             server.result()
 
 
-def test_hangup_changes_nothing(lab, plait, as_before):
-    """There is no reload yet; a SIGHUP must not end a daemon and leave its settings behind."""
-    start(plait)
-    for daemon in (plait.cpe, plait.conv):
-        daemon.proc.send_signal(signal.SIGHUP)
-        wait_until(lambda d=daemon: "SIGHUP" in d.log(), 5, "the daemon to say so")
-    assert works(lab)
-
-
 def test_kill_the_cpe(lab, plait, as_before):
     """LAN hosts then go the kernel's way, until it is there again."""
     start(plait)

@@ -591,6 +591,30 @@ static void test_reset_clears_what_a_rst_does_not_say(void **state)
 	free(p.buf);
 }
 
+/* What the receiver sends back: from its address and port, at the number that was acknowledged. */
+static void test_refusal(void **state)
+{
+	for (const struct family *f = families; f < families_end; f++) {
+		struct packet p = load_synack(f), rst = load_synack(f);
+		const size_t addresses = ip_is_v4(&p.src.ip) ? 4 : 16, at = addresses == 4 ? 12 : 8;
+		uint8_t *const tcp = rst.buf + rst.tcp;
+
+		/* In an IP header of the other way. */
+		packet_reset(&rst);
+		memcpy(rst.buf + at, p.dst.ip.b + 16 - addresses, addresses);
+		memcpy(rst.buf + at + addresses, p.src.ip.b + 16 - addresses, addresses);
+		packet_refusal(&p, tcp);
+		assert_true(packet_parse(rst.buf, rst.len, &rst));
+		assert_true(packet_sound(&rst));
+		assert_true(endpoint_equal(&rst.src, &p.dst) && endpoint_equal(&rst.dst, &p.src));
+		assert_int_equal(rst.seq, p.ack);
+		assert_int_equal(rst.flags, PACKET_RST);
+		assert_packet(&p, f->synack); /* as it was */
+		free(p.buf);
+		free(rst.buf);
+	}
+}
+
 static void test_unreachable(void **state)
 {
 	for (const struct family *f = families; f < families_end; f++) {
@@ -686,6 +710,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_extend_to_the_longest_packet),
 		cmocka_unit_test(test_reset),
 		cmocka_unit_test(test_reset_clears_what_a_rst_does_not_say),
+		cmocka_unit_test(test_refusal),
 		cmocka_unit_test(test_unreachable),
 		cmocka_unit_test(test_unreachable_quotes_a_syn),
 	};

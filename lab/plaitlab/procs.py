@@ -12,7 +12,8 @@ class LabError(Exception):
 
 
 def wait_until(cond, timeout, what):
-    """Poll `cond` until it is true and return its value; LabError naming `what` after `timeout` s."""
+    """Poll `cond` until it is true and return its value; LabError naming `what`, a text
+    or a function that returns one, after `timeout` s."""
     end = time.monotonic() + timeout
     pause = 0.001
     while True:
@@ -20,7 +21,7 @@ def wait_until(cond, timeout, what):
         if value:
             return value
         if time.monotonic() >= end:
-            raise LabError(f"waited {timeout} s in vain: {what}")
+            raise LabError(f"waited {timeout} s in vain: {what() if callable(what) else what}")
         time.sleep(pause)
         pause = min(pause * 1.5, 0.05)
 

@@ -30,6 +30,7 @@ char *conf_heard(void)
 	return heard;
 }
 
+__attribute__((format(printf, 2, 0), nonnull(2)))
 static void complain(cfg_t *cfg, const char *fmt, va_list ap)
 {
 	FILE *const f = complaints ? complaints : stderr;
@@ -41,20 +42,17 @@ static void complain(cfg_t *cfg, const char *fmt, va_list ap)
 	complained = true;
 }
 
-void conf_complain(const char *fmt, ...)
+void conf_complain(const char *path, const char *what)
 {
-	va_list ap;
-
-	va_start(ap, fmt);
-	complain(NULL, fmt, ap);
-	va_end(ap);
+	fprintf(complaints ? complaints : stderr, "%s: %s\n", path, what);
+	complained = true;
 }
 
 cfg_t *conf_parse(const char *path, cfg_opt_t *opts, const struct conf_check *checks)
 {
 	FILE *const f = fopen(path, "re");
 	if (!f) {
-		conf_complain("%s: %s", path, strerror(errno));
+		conf_complain(path, strerror(errno));
 		return NULL;
 	}
 

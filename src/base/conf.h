@@ -27,7 +27,7 @@ void conf_hear(void);
 /* ... and now the first of them, on the heap, or NULL; from now on they are written again. */
 char *conf_heard(void);
 /* A complaint about the file as a whole. */
-void conf_complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void conf_complain(const char *path, const char *what);
 
 /* Complain about the value that is being read: "FILE:LINE: NAME: expected EXPECTED, found FOUND".
  * Returns -1, for validating functions to return. */

@@ -194,7 +194,7 @@ int cpe_config_read(struct cpe_config *c, const char *path)
 	if (!c->cfg)
 		return -1;
 	if (!cfg_size(c->cfg, "lan")) {
-		conf_complain("%s: expected a section lan { interfaces = {\"NAME\"} }, found none", path);
+		conf_complain(path, "expected a section lan { interfaces = {\"NAME\"} }, found none");
 		cpe_config_done(c);
 		return -1;
 	}

@@ -15,7 +15,7 @@
 #include "wire/convert.h"
 
 #define ADDRS_MAX      512
-#define LIFETIME_MAX   (366 * 24 * 3600) /* s */
+#define LIFETIME_MAX   (366LL * 24 * 3600) /* s */
 #define OPTION_MAX     (16 * LEASE_CONVERTERS)
 
 /* ---- the list of converters ---- */
@@ -27,6 +27,8 @@ static uint32_t referred(const struct cpe *c)
 
 	for (const struct session *s; (s = slots_next(&c->sessions, &slot)); slot++)
 		mask |= s->converter ? steer_bit(&c->steer, s->converter) : 0;
+	for (unsigned int i = 0; i < STEER_SLOTS; i++)
+		mask |= (uint32_t)(c->probe[i] != NULL) << i;
 	return mask;
 }
 
@@ -132,15 +134,16 @@ static const char *unfit(const struct cpe *c, const struct endpoint *at)
 
 static bool add_address(const struct cpe *c, struct lease *l, const struct endpoint *at, char *why, size_t size)
 {
-	char text[ENDPOINT_TEXT];
 	const char *const reason = unfit(c, at);
 
-	if (reason)
+	if (reason) {
+		char text[ENDPOINT_TEXT];
 		snprintf(why, size, "%s cannot be a converter: %s", endpoint_text(at, text), reason);
-	else if (l->n == LEASE_CONVERTERS)
+	} else if (l->n == LEASE_CONVERTERS) {
 		snprintf(why, size, "expected at most %d converters", LEASE_CONVERTERS);
-	else
+	} else {
 		l->at[l->n++] = *at;
+	}
 	return !*why;
 }
 
@@ -213,7 +216,7 @@ static bool read_lease(const struct cpe *c, const json_t *o, struct lease *l, ch
 		snprintf(why, size, "expected a source and an interface, names of 1 to %d letters, digits and ._-:@",
 			LEASE_SOURCE - 1);
 	else if (lifetime < 0 || lifetime > LIFETIME_MAX)
-		snprintf(why, size, "lifetime: expected seconds, at most %d; 0: for ever", LIFETIME_MAX);
+		snprintf(why, size, "lifetime: expected seconds, at most %lld; 0: for ever", LIFETIME_MAX);
 	else if (port < 1 || port > 65535)
 		snprintf(why, size, "port: expected 1 to 65535");
 	else if (order < 0)

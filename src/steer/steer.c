@@ -127,18 +127,18 @@ static void end_distrust(struct steer *s)
 
 unsigned int steer_list(struct steer *s, const struct steer_entry *e, unsigned int n, uint32_t busy)
 {
-	const unsigned int fit = n < STEER_CONVERTERS ? n : STEER_CONVERTERS;
-	unsigned int without = n - fit;
+	unsigned int without = n > STEER_CONVERTERS ? n - STEER_CONVERTERS : 0;
 	uint32_t kept = 0;
 	bool news = false;
 
-	for (unsigned int i = 0; i < fit; i++) {
+	n -= without;
+	for (unsigned int i = 0; i < n; i++) {
 		const struct converter *const c = find(s, &e[i]);
 		kept |= c ? steer_bit(s, c) : 0;
 	}
 	for (unsigned int i = 0; i < STEER_SLOTS; i++)
 		s->converter[i].listed = kept >> i & 1;
-	for (unsigned int i = 0; i < fit; i++) {
+	for (unsigned int i = 0; i < n; i++) {
 		struct converter *c = find(s, &e[i]);
 		if (!c) {
 			c = take_slot(s, &e[i], busy);

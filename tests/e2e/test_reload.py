@@ -106,7 +106,7 @@ def test_what_is_wrong_changes_nothing(lab, plait, server, wrong, said):
 
 def test_mode(lab, plait):
     """A running connection leaves the link that becomes a backup, and uses it again (MP_PRIO)."""
-    with Download(lab, 90 * MB), lab.capture("net", "lte", "tcp") as cap:
+    with Download(lab, 90 * MB), lab.capture("net", "lte", "tcp", snaplen=128) as cap:
         wait_until(lambda: bytes_over(lab, "lte", 0.3) > MB, 10, "the second link to carry its share")
         plait.cpe.configure(text(lab, "mode = backup"))
         assert "reloaded" in plait.cpe.reload()

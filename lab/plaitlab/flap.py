@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: ISC
+"""Access links that go and come back, and how long a transfer stands still meanwhile."""
+
+import time
+
+HOWS = ("carrier", "blackhole", "address")
+OTHER = 77                              # the last byte of another address
+
+
+class Progress:
+    """When a receiver got data: watch(sock) is a socket that keeps account."""
+
+    def __init__(self):
+        self.when = []
+
+    def watch(self, sock):
+        return _Watched(sock, self.when)
+
+    def longest(self, start, end):
+        """The longest time without data that began between two times, in seconds."""
+        inside = [start, *(t for t in self.when if t >= start)]
+        gaps = [b - a for a, b in zip(inside, inside[1:]) if a <= end]
+        return max(gaps, default=0.0)
+
+
+class _Watched:
+    def __init__(self, sock, when):
+        self._sock, self._when = sock, when
+
+    def __getattr__(self, name):
+        return getattr(self._sock, name)
+
+    def recv(self, *args):
+        data = self._sock.recv(*args)
+        self._when.append(time.monotonic())
+        return data
+
+    def recv_into(self, *args):
+        count = self._sock.recv_into(*args)
+        self._when.append(time.monotonic())
+        return count
+
+
+class Flapper:
+    """What may happen to the WANs of a lab: the carrier is lost, packets vanish, or the address is
+    another one (and the old one again, when it is to come back)."""
+
+    def __init__(self, lab):
+        self.lab = lab
+        self._gone = {}
+
+    def gone(self, link):
+        return link in self._gone
+
+    def go(self, link, how):
+        """Returns when, as time.monotonic()."""
+        self._gone[link] = how
+        if how == "address":
+            self._address(link, OTHER)
+        else:
+            self.lab.link[link].mode("down" if how == "carrier" else "blackhole")
+        return time.monotonic()
+
+    def back(self, link):
+        how = self._gone.pop(link)
+        if how == "address":
+            self._address(link, None)
+        else:
+            self.lab.link[link].mode("down" if how == "carrier" else "blackhole", False)
+        return time.monotonic()
+
+    def all_back(self):
+        for link in list(self._gone):
+            self.back(link)
+
+    def _address(self, link, byte):
+        """As after a DHCP lease with another address: the old one is gone at once, and with it the
+        default route."""
+        wan = next(wan for wan in self.lab.wan if wan.name == link)
+        stem = wan.cpe_addr4.rpartition(".")[0]
+        old, new = (f"{stem}.{OTHER}", wan.cpe_addr4) if byte is None else (wan.cpe_addr4, f"{stem}.{byte}")
+        self.lab.cpe.ip(f"addr del {old}/24 dev {link}", f"addr add {new}/24 dev {link}",
+                        f"route replace default via {wan.net_addr4} dev {link} metric {wan.metric}")
+
+    def carries(self, link, way="down", seconds=0.1, share=0.1):
+        """Whether a link carries a share of its rate now."""
+        before = self.lab.link[link].stats()[way]["bytes"]
+        time.sleep(seconds)
+        carried = (self.lab.link[link].stats()[way]["bytes"] - before) * 8 / seconds
+        rate = next(wan.link.rate for wan in self.lab.wan if wan.name == link)
+        return carried > share * rate * 1e6

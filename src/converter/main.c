@@ -10,6 +10,7 @@
 #include "converter/pipeline.h"
 #include "os/nft.h"
 #include "os/process.h"
+#include "os/sock.h"
 
 #define SUBFLOWS 8 /* of a connection, beside the first: the kernel's most */
 
@@ -19,6 +20,8 @@ static int set_kernel(struct restore *r, const struct converter_config *config)
 	int err = restore_sysctl(r, "net.mptcp.enabled", 1);
 	if (!err)
 		err = restore_sysctl_bits(r, "net.ipv4.tcp_fastopen", 0x2); /* server side */
+	if (!err)
+		err = restore_sysctl_least(r, "net.ipv4.tcp_rmem:1", SOCK_SUBFLOW_BUFFER);
 	if (!err)
 		err = restore_limits(r, SUBFLOWS, 0);
 	for (unsigned int i = 0; !err && i < config->n_announce; i++) {

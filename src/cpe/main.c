@@ -10,6 +10,7 @@
 #include "cpe/pipeline.h"
 #include "os/nft.h"
 #include "os/process.h"
+#include "os/sock.h"
 
 /* What the kernel needs for a message in the SYN and subflows on every link. */
 static int set_kernel(struct restore *r)
@@ -23,6 +24,8 @@ static int set_kernel(struct restore *r)
 		err = restore_sysctl(r, "net.mptcp.blackhole_timeout", 0);
 		err = err == -ENOENT ? 0 : err;
 	}
+	if (!err)
+		err = restore_sysctl_least(r, "net.ipv4.tcp_rmem:1", SOCK_SUBFLOW_BUFFER);
 	if (err)
 		log_error("cannot set what MPTCP over all links needs: %s", strerror(-err));
 	return err;

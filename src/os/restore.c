@@ -68,7 +68,7 @@ static void make_folders(const char *path)
 
 static int sysctl_path(const char *key, char *path, size_t size)
 {
-	const int n = snprintf(path, size, "/proc/sys/%s", key);
+	const int n = snprintf(path, size, "/proc/sys/%.*s", (int)strcspn(key, ":"), key);
 	if (n < 0 || (size_t)n >= size)
 		return -ENAMETOOLONG;
 	for (char *p = path + strlen("/proc/sys/"); *p; p++) {
@@ -78,9 +78,10 @@ static int sysctl_path(const char *key, char *path, size_t size)
 	return 0;
 }
 
-static int sysctl_read(const char *key, long *value)
+/* All numbers of a setting, as text. */
+static int sysctl_text(const char *key, char *text, size_t size)
 {
-	char path[256], text[64];
+	char path[256];
 	const int err = sysctl_path(key, path, sizeof(path));
 	if (err)
 		return err;
@@ -88,27 +89,53 @@ static int sysctl_read(const char *key, long *value)
 	const int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	const ssize_t n = read(fd, text, sizeof(text) - 1);
+	const ssize_t n = read(fd, text, size - 1);
 	close(fd);
 	if (n <= 0)
 		return -EIO;
 	text[n] = '\0';
-	*value = strtol(text, NULL, 10);
 	return 0;
+}
+
+/* Where in @text the number is that @key names: the first one, or the one behind its colon. */
+static char *number_in(const char *key, char *text)
+{
+	const char *const colon = strchr(key, ':');
+	char *at = text;
+
+	for (long skip = colon ? strtol(colon + 1, NULL, 10) : 0; skip > 0; skip--) {
+		at += strspn(at, " \t");
+		at += strcspn(at, " \t\n");
+	}
+	return at + strspn(at, " \t");
+}
+
+static int sysctl_read(const char *key, long *value)
+{
+	char text[128];
+	const int err = sysctl_text(key, text, sizeof(text));
+
+	if (!err)
+		*value = strtol(number_in(key, text), NULL, 10);
+	return err;
 }
 
 static int sysctl_write(const char *key, long value)
 {
-	char path[256], text[32];
+	char path[256], text[128], new[256];
 	int err = sysctl_path(key, path, sizeof(path));
+	if (!err)
+		err = sysctl_text(key, text, sizeof(text));
 	if (err)
 		return err;
 
+	char *const at = number_in(key, text);
+	const int n = snprintf(new, sizeof(new), "%.*s%ld%s", (int)(at - text), text, value,
+		at + strcspn(at, " \t\n"));
 	const int fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	const int n = snprintf(text, sizeof(text), "%ld", value);
-	err = write(fd, text, (size_t)n) == n ? 0 : -errno;
+	err = write(fd, new, (size_t)n) == n ? 0 : -errno;
 	close(fd);
 	return err;
 }
@@ -138,6 +165,14 @@ int restore_sysctl_bits(struct restore *r, const char *key, long bits)
 	const int err = sysctl_read(key, &was);
 
 	return err ? err : restore_sysctl(r, key, was | bits);
+}
+
+int restore_sysctl_least(struct restore *r, const char *key, long least)
+{
+	long was = 0;
+	const int err = sysctl_read(key, &was);
+
+	return err || was >= least ? err : restore_sysctl(r, key, least);
 }
 
 static void undo_sysctl(const char *key, long was, long is)

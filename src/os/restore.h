@@ -17,11 +17,14 @@ struct restore;
  * -errno. @nl must stay until restore_undo(). */
 int restore_open(struct restore **out, const char *path, struct netlink *nl);
 
-/* Set net sysctl @key ("net.mptcp.enabled") to @value, logging both values. Returns 0, or -errno
- * (-ENOENT: this kernel has no such setting) with nothing changed. */
+/* Set net sysctl @key ("net.mptcp.enabled"; "net.ipv4.tcp_rmem:1" is the second of its numbers) to @value,
+ * logging both values. Returns 0, or -errno (-ENOENT: this kernel has no such setting) with nothing
+ * changed. */
 int restore_sysctl(struct restore *r, const char *key, long value);
 /* As restore_sysctl(), with @bits set in addition to those that are. */
 int restore_sysctl_bits(struct restore *r, const char *key, long bits);
+/* As restore_sysctl(), unless it is as large already. */
+int restore_sysctl_least(struct restore *r, const char *key, long least);
 /* Set the limits of MPTCP's path manager to these, but not below what they were before the first
  * call. Returns 0 or -errno. */
 int restore_limits(struct restore *r, uint32_t subflows, uint32_t add_addrs);

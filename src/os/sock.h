@@ -40,6 +40,11 @@ int sock_connect_transparent(const struct endpoint *to, const struct ip_addr *fr
 /* Send an ICMP or, to an IPv6 host, ICMPv6 message. Returns 0 or -errno. */
 int sock_send_icmp(const struct ip_addr *to, const void *msg, size_t len);
 
+/* Bytes of receive buffer that a subflow should begin with (net.ipv4.tcp_rmem, second number). Linux
+ * lets the buffers of a connection's subflows grow together, and not those that join later: with the
+ * default, a connection that has lost all its first ones has a window of 64 KiB for the rest of its life. */
+#define SOCK_SUBFLOW_BUFFER (1l << 20)
+
 /* Send a TCP segment, with its checksum, between two addresses. Returns 0 or -errno. */
 int sock_send_tcp(const struct ip_addr *from, const struct ip_addr *to, const void *segment, size_t len);
 

@@ -4,6 +4,7 @@ printed ("lab/bench --only flaps" measures it, beside what the kernel does alone
 
 import os
 import random
+import re
 import time
 
 import pytest
@@ -72,6 +73,23 @@ def test_each_link_in_turn(lab, plait, table, how, way):
         transfer.finish()
     table(f"A link goes and comes back: {how}, {way}load", ["", "data stood still", "back after"], rows)
     assert plait.cpe.counter("ended_reset") == 0 and plait.cpe.counter("tcp_fallback") == 0
+
+
+def test_subflows_that_join_later(lab, plait):
+    """Their windows are no smaller than those of the first ones, which are all gone in the end."""
+    flapper = Flapper(lab)
+    with Transfer(lab, "down", 40 * MB) as transfer:
+        for link in ("dsl", "lte"):
+            wait_until(lambda: flapper.carries(link), 20, f"{link} to carry its share")
+            flapper.go(link, "address")
+            time.sleep(0.3)
+            flapper.back(link)
+        wait_until(lambda: flapper.carries("lte"), 20, "lte to carry its share again")
+        for ns, port in ((lab.cpe, "dport"), (lab.conv, "sport")):
+            subflows = ns.run(f"ss -Htnm {port} = 5124").stdout
+            buffers = [int(n) for n in re.findall(r"skmem:\(r\d+,rb(\d+)", subflows)]
+            assert len(buffers) >= 2 and min(buffers) >= MB, subflows
+        transfer.finish()
 
 
 @pytest.mark.parametrize("n", range(20))

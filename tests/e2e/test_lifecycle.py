@@ -35,7 +35,7 @@ def settings(ns):
     """All that a daemon could have changed, as text."""
     return ns.run("ip rule; ip -6 rule; ip route show table all; ip -6 route show table all | sort;"
                   "ip mptcp endpoint; ip mptcp limits; nft list ruleset;"
-                  "grep . /proc/sys/net/mptcp/* /proc/sys/net/ipv4/tcp_fastopen").stdout
+                  "grep . /proc/sys/net/mptcp/* /proc/sys/net/ipv4/tcp_fastopen /proc/sys/net/ipv4/tcp_rmem").stdout
 
 
 @pytest.fixture

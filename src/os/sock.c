@@ -348,13 +348,35 @@ bool sock_make_room(int fd)
 	return set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, (int)size) == 0;
 }
 
+/* Whether it is an MPTCP connection that did not fall back. */
+static bool mptcp_info(int fd, struct mptcp_info *info)
+{
+	socklen_t len = sizeof(*info);
+
+	*info = (struct mptcp_info){ 0 };
+	return getsockopt(fd, SOL_MPTCP, MPTCP_INFO, info, &len) == 0 && !(info->mptcpi_flags & MPTCP_INFO_FLAG_FALLBACK);
+}
+
+uint64_t sock_mptcp_unacked(int fd)
+{
+	struct mptcp_info info;
+
+	return mptcp_info(fd, &info) ? info.mptcpi_write_seq - info.mptcpi_snd_una : 0;
+}
+
 bool sock_fin_unheard(int fd)
 {
-	struct mptcp_info info = { 0 };
-	socklen_t len = sizeof(info);
+	return sock_mptcp_unacked(fd) == 1;
+}
 
-	return getsockopt(fd, SOL_MPTCP, MPTCP_INFO, &info, &len) == 0 && !(info.mptcpi_flags & MPTCP_INFO_FLAG_FALLBACK) &&
-	       info.mptcpi_write_seq - info.mptcpi_snd_una == 1;
+bool sock_mptcp_alone(int fd)
+{
+	struct mptcp_subflow_data head = { .size_subflow_data = sizeof(head), .size_user = sizeof(struct mptcp_subflow_addrs) };
+	socklen_t len = sizeof(head);
+	struct mptcp_info info;
+
+	return mptcp_info(fd, &info) && getsockopt(fd, SOL_MPTCP, MPTCP_SUBFLOW_ADDRS, &head, &len) == 0 &&
+	       head.num_subflows == 0;
 }
 
 unsigned int sock_subflow(int fd, struct endpoint *near, struct endpoint *far)

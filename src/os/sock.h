@@ -70,6 +70,11 @@ size_t sock_syn_options(int fd, uint8_t *buf, size_t size);
  * for an earlier one fill its receive buffer: the earlier one is there, in a subflow's queue, and
  * finds no room. If that is so, make room; bounded. Returns whether it was: read again then. */
 bool sock_make_room(int fd);
+/* Of an MPTCP connection, the bytes that its peer has not acknowledged, the DATA_FIN among them; 0 for
+ * any other. */
+uint64_t sock_mptcp_unacked(int fd);
+/* Whether an MPTCP connection has no subflow at all. */
+bool sock_mptcp_alone(int fd);
 /* To be called for a connection that was shut down for writing, and is quiet. Whether the peer has
  * acknowledged all data and not the DATA_FIN behind them (RFC 8684 3.3.3). */
 bool sock_fin_unheard(int fd);

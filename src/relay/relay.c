@@ -20,6 +20,8 @@
 #define LOOK_EVERY (100 * MS_US) /* at connections that fell quiet; a stall costs that much */
 #define FIN_LOOKS  12            /* until a DATA_FIN counts as unheard... */
 #define FIN_LOOKS_LAST 30        /* ... and the only subflow is given up for that */
+#define FIN_ROOM   (64u << 10)   /* bytes that a FIN does not wait for */
+#define LATE_SOON  (5 * MS_US)   /* how often a FIN that waits is tried */
 #define PROBE_LOOK 40            /* then the peer of an MPTCP connection is asked whether it is there... */
 #define PROBE_LOOK_END 49        /* ... until then: some lost packets do no harm */
 #define PEER_IDLE  600           /* s; later on it is asked that often */
@@ -48,6 +50,8 @@ struct worker {
 
 	LIST_HEAD(relay_list, relay) lively;
 	mono_t look_at; /* when the lively ones are looked at next */
+	struct relay_list late;
+	mono_t late_at; /* when the late ones are tried next */
 
 	/* Ended in this batch of events; swept behind it, so that no event finds a freed relay. */
 	struct relay *ended[BATCH];
@@ -152,6 +156,11 @@ static void watch(struct worker *w, struct relay *r, enum relay_side side)
 		r->events[side] = events;
 }
 
+static bool has_late_fin(const struct relay *r)
+{
+	return r->way[RELAY_CLIENT].late || r->way[RELAY_SERVER].late;
+}
+
 static void end(struct worker *w, struct relay *r, enum relay_end how)
 {
 	if (r->ended)
@@ -159,6 +168,8 @@ static void end(struct worker *w, struct relay *r, enum relay_end how)
 	r->ended = true;
 	if (r->is_lively)
 		LIST_REMOVE(r, lively);
+	if (has_late_fin(r))
+		LIST_REMOVE(r, late);
 	for (int s = 0; s < 2; s++) {
 		sock_close_by_reset(r->fd[s], how != RELAY_END_FINISHED);
 		close(r->fd[s]);
@@ -194,12 +205,30 @@ static void delivered(struct relay_way *way, size_t n)
 	atomic_store_explicit(&way->bytes, sum, memory_order_relaxed);
 }
 
+/* An MPTCP connection takes no new subflows behind a FIN: should all of its own be lost then, what is
+ * left in front of it never arrives. So a FIN waits until that is little. */
+static bool fin_waits(struct worker *w, struct relay *r, enum relay_side side)
+{
+	const uint64_t left = sock_mptcp_unacked(r->fd[other(side)]);
+	const bool was_late = has_late_fin(r);
+
+	r->way[side].late = left > FIN_ROOM ? left : 0;
+	if (!was_late && has_late_fin(r)) {
+		if (LIST_EMPTY(&w->late))
+			w->late_at = mono_add(mono_now(), LATE_SOON);
+		LIST_INSERT_HEAD(&w->late, r, late);
+	} else if (was_late && !has_late_fin(r)) {
+		LIST_REMOVE(r, late);
+	}
+	return r->way[side].late != 0;
+}
+
 /* Pass the FIN of @side on, once nothing is left in front of it. */
 static void pass_fin(struct worker *w, struct relay *r, enum relay_side side)
 {
 	struct relay_way *const way = &r->way[side];
 
-	if (!way->eof || way->backlog || way->shut)
+	if (!way->eof || way->backlog || way->shut || fin_waits(w, r, side))
 		return;
 	way->shut = true;
 	if (shutdown(r->fd[other(side)], SHUT_WR) < 0 && errno != ENOTCONN)
@@ -371,12 +400,34 @@ static void ask_peer(const struct relay *r, enum relay_side side)
 		sock_keepalive(r->fd[side], PEER_IDLE);
 }
 
+/* Try the FINs that wait; soon again while what is in front of them becomes less. Returns when. */
+static int64_t look_at_late(struct worker *w)
+{
+	struct relay *next;
+	bool moves = false;
+
+	for (struct relay *r = LIST_FIRST(&w->late); r && w->n_ended < BATCH; r = next) {
+		const uint64_t before = r->way[0].late + r->way[1].late;
+		next = LIST_NEXT(r, late);
+		pass_fin(w, r, RELAY_CLIENT);
+		if (!r->ended)
+			pass_fin(w, r, RELAY_SERVER);
+		moves = moves || r->way[0].late + r->way[1].late < before;
+	}
+	return moves ? LATE_SOON : LOOK_EVERY;
+}
+
 static void look(struct worker *w, struct relay *r)
 {
 	for (int s = 0; s < 2 && !r->ended; s++) {
 		const enum relay_side side = s ? RELAY_SERVER : RELAY_CLIENT;
 		if (r->way[other(side)].shut && (r->quiet == FIN_LOOKS || r->quiet == FIN_LOOKS_LAST))
 			wake_peer(r, side);
+		/* Lost behind its FIN: nothing will ever move again. */
+		if (r->way[other(side)].shut && r->quiet == LOOKS - 1 && sock_mptcp_alone(r->fd[side])) {
+			end_reset(w, r, side);
+			return;
+		}
 		if (r->quiet == PROBE_LOOK || r->quiet == PROBE_LOOK_END)
 			ask_peer(r, side);
 		if ((r->events[side] & EPOLLIN) && sock_make_room(r->fd[side]))
@@ -406,14 +457,24 @@ static void look_at_lively(struct worker *w)
 /* Milliseconds until the next look; -1 when there is nothing to look at. */
 static int look_if_due(struct worker *w)
 {
-	if (LIST_EMPTY(&w->lively))
+	if (LIST_EMPTY(&w->lively) && LIST_EMPTY(&w->late))
 		return -1;
 	const mono_t now = mono_now();
-	if (mono_diff(w->look_at, now) <= 0) {
-		look_at_lively(w);
-		w->look_at = mono_add(now, LOOK_EVERY);
+	int64_t wait = LOOK_EVERY;
+	if (!LIST_EMPTY(&w->lively)) {
+		if (mono_diff(w->look_at, now) <= 0) {
+			look_at_lively(w);
+			w->look_at = mono_add(now, LOOK_EVERY);
+		}
+		wait = mono_diff(w->look_at, now);
 	}
-	return (int)(mono_diff(w->look_at, now) / MS_US) + 1;
+	if (!LIST_EMPTY(&w->late)) {
+		if (mono_diff(w->late_at, now) <= 0)
+			w->late_at = mono_add(now, look_at_late(w));
+		if (mono_diff(w->late_at, now) < wait)
+			wait = mono_diff(w->late_at, now);
+	}
+	return (int)(wait / MS_US) + 1;
 }
 
 /* ---- the worker ---- */

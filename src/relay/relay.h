@@ -61,6 +61,7 @@ struct relay_way {
 	uint32_t backlog_len, backlog_sent;
 	uint32_t read_max;      /* bytes asked for in one read */
 	uint8_t eof, shut;      /* FIN received; FIN passed on */
+	uint64_t late;          /* bytes in front of a FIN that waits, as last seen; 0: none waits */
 };
 
 struct relay {
@@ -72,6 +73,7 @@ struct relay {
 	uint8_t ended;
 
 	LIST_ENTRY(relay) lively; /* of those that moved bytes lately */
+	LIST_ENTRY(relay) late;   /* of those with a FIN that waits */
 	uint8_t is_lively, moved, quiet; /* on that list; bytes since the last look; looks without */
 };
 

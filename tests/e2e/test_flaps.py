@@ -14,6 +14,8 @@ from plaitlab import Lab, Link, wait_until
 from plaitlab.flap import HOWS, Flapper, Progress
 
 MB = 1 << 20
+# Both links get other addresses while the end of an upload, and its FIN, are on their way.
+KNOWN = [364624947, 767826479]
 
 
 @pytest.fixture(scope="module")
@@ -92,10 +94,10 @@ def test_subflows_that_join_later(lab, plait):
         transfer.finish()
 
 
-@pytest.mark.parametrize("n", range(20))
+@pytest.mark.parametrize("n", range(int(os.environ.get("PLAIT_SCHEDULES", 20))))
 def test_random_schedule(lab, plait, n):
     """Whatever happens in whatever order, also to both at once: every byte arrives."""
-    seed = int(os.environ.get("PLAIT_SEED", random.randrange(1 << 32)))
+    seed = int(os.environ.get("PLAIT_SEED", KNOWN[n] if n < len(KNOWN) else random.randrange(1 << 32)))
     print("PLAIT_SEED =", seed)
     rng = random.Random(seed)
     flapper = Flapper(lab)

@@ -11,6 +11,7 @@
 
 /* Every system has it, and nobody here writes it. */
 #define KEY  "kernel.pid_max"
+#define MANY "net.ipv4.tcp_rmem"
 #define NONE "net.plait.none"
 
 #define TEMPLATE "/tmp/plait-restore-XXXXXX"
@@ -120,6 +121,29 @@ static void test_a_setting_that_is_right_is_left_alone(void **state)
 	assert_int_equal(setting(), was);
 }
 
+/* A setting of three numbers. Each of them is right, and so is anything below. */
+static void test_one_of_some_numbers(void **state)
+{
+	static const char *const keys[] = { MANY ":0", MANY ":1", MANY ":2" };
+	long was[3];
+	struct restore *r;
+	struct capture c;
+
+	FILE *const f = fopen("/proc/sys/net/ipv4/tcp_rmem", "re");
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%ld %ld %ld", &was[0], &was[1], &was[2]), 3);
+	fclose(f);
+	assert_int_equal(restore_open(&r, path, NULL), 0);
+	capture_start(&c, STDERR_FILENO);
+	for (size_t i = 0; i < 3; i++) {
+		assert_int_equal(restore_sysctl(r, keys[i], was[i]), 0);
+		assert_int_equal(restore_sysctl_least(r, keys[i], was[i]), 0);
+		assert_int_equal(restore_sysctl_least(r, keys[i], was[i] - 1), 0);
+	}
+	restore_undo(r);
+	assert_string_equal(capture_end(&c), "");
+}
+
 static void test_a_setting_that_the_kernel_has_not(void **state)
 {
 	struct restore *r;
@@ -190,6 +214,7 @@ int main(void)
 		TEST(folders_are_made),
 		TEST(a_file_that_cannot_be_written),
 		TEST(a_setting_that_is_right_is_left_alone),
+		TEST(one_of_some_numbers),
 		TEST(a_setting_that_the_kernel_has_not),
 		TEST(somebody_else_s_choice_stays),
 		TEST(what_is_back_already_stays),

@@ -342,7 +342,8 @@ def test_ten_thousand_hostile_syn_acks(lab, start, server):
     with foreign:
         foreign.sendall(message(convert.info()))
         assert convert.Message(convert.read(foreign)).kinds[0] in (convert.SUPPORTED, convert.INFO)
-    assert plait.cpe.memory() < before + (8 << 20)
+    # A sanitizer keeps what was freed for a while, and tells of leaks by itself.
+    assert plait.cpe.memory() < before + ((64 if "ASAN_OPTIONS" in os.environ else 8) << 20)
     counters = plait.cpe.status()["counters"]
     assert counters["answer_wrong"] == counters["tcp_fallback"] == 0
     assert trust(plait) == "usable"

@@ -126,8 +126,8 @@ def test_kill_the_converter(lab, plait, as_before):
             receive(client)
     assert not works(lab)
     plait.conv.start()
-    wait_until(lambda: "answers again" in plait.cpe.log(), 30, "the probe to find it")
-    assert works(lab)
+    wait_until(lambda: works(lab), 30, "the probe to find it, and the rules to follow")
+    assert "answers again" in plait.cpe.log()
 
 
 def test_kill_both_during_a_load(lab, plait, as_before):

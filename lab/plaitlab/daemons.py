@@ -143,6 +143,10 @@ class Plait:
         wait_until(lambda: not self.cpe.status()["sessions"] and not self.conv.status()["sessions"],
                    timeout, "every session to end")
 
+    def converters(self):
+        """(name, address) of those that the CPE lists, in their order."""
+        return [(c["name"], c["address"]) for c in self.cpe.ask("converters")["converters"]]
+
     def used(self):
         """The sum of both daemons' counters: a change tells that something went through them."""
         return {**{"cpe." + k: v for k, v in self.cpe.status()["counters"].items()},

@@ -35,11 +35,6 @@ class _Watched:
         self._when.append(time.monotonic())
         return data
 
-    def recv_into(self, *args):
-        count = self._sock.recv_into(*args)
-        self._when.append(time.monotonic())
-        return count
-
 
 class Flapper:
     """What may happen to the WANs of a lab: the carrier is lost, packets vanish, or the address is
@@ -56,7 +51,7 @@ class Flapper:
         """Returns when, as time.monotonic()."""
         self._gone[link] = how
         if how == "address":
-            self._address(link, OTHER)
+            self._address(link, self._wan(link).cpe_addr4, self.other_address(link))
         else:
             self.lab.link[link].mode("down" if how == "carrier" else "blackhole")
         return time.monotonic()
@@ -64,7 +59,7 @@ class Flapper:
     def back(self, link):
         how = self._gone.pop(link)
         if how == "address":
-            self._address(link, None)
+            self._address(link, self.other_address(link), self._wan(link).cpe_addr4)
         else:
             self.lab.link[link].mode("down" if how == "carrier" else "blackhole", False)
         return time.monotonic()
@@ -73,19 +68,20 @@ class Flapper:
         for link in list(self._gone):
             self.back(link)
 
-    def _address(self, link, byte):
+    def _wan(self, link):
+        return next(wan for wan in self.lab.wan if wan.name == link)
+
+    def other_address(self, link):
+        return f"{self._wan(link).cpe_addr4.rpartition('.')[0]}.{OTHER}"
+
+    def _address(self, link, old, new):
         """As after a DHCP lease with another address: the old one is gone at once, and with it the
         default route."""
-        wan = next(wan for wan in self.lab.wan if wan.name == link)
-        stem = wan.cpe_addr4.rpartition(".")[0]
-        old, new = (f"{stem}.{OTHER}", wan.cpe_addr4) if byte is None else (wan.cpe_addr4, f"{stem}.{byte}")
+        wan = self._wan(link)
         self.lab.cpe.ip(f"addr del {old}/24 dev {link}", f"addr add {new}/24 dev {link}",
                         f"route replace default via {wan.net_addr4} dev {link} metric {wan.metric}")
 
     def carries(self, link, way="down", seconds=0.1, share=0.1):
         """Whether a link carries a share of its rate now."""
-        before = self.lab.link[link].stats()[way]["bytes"]
-        time.sleep(seconds)
-        carried = (self.lab.link[link].stats()[way]["bytes"] - before) * 8 / seconds
-        rate = next(wan.link.rate for wan in self.lab.wan if wan.name == link)
-        return carried > share * rate * 1e6
+        rate = self._wan(link).link.rate * 1e6
+        return self.lab.link[link].carried(way, seconds) * 8 / seconds > share * rate

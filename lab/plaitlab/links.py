@@ -7,6 +7,7 @@ import os
 import re
 import socket
 import subprocess
+import time
 
 from .procs import LabError, wait_until
 
@@ -105,6 +106,12 @@ class Controls:
     def stats(self):
         """The emulator's figures since its start or reset()."""
         return json.loads(ask(self.path, "stats"))
+
+    def carried(self, way="down", seconds=1.0):
+        """The bytes that it carries from now on in so many seconds."""
+        before = self.stats()[way]["bytes"]
+        time.sleep(seconds)
+        return self.stats()[way]["bytes"] - before
 
     def reset(self):
         """Start the counters anew."""

@@ -11,6 +11,7 @@ sys.path.insert(0, os.path.join(TOP, "lab"))
 
 import plaitlab  # noqa: E402
 from plaitlab.daemons import Plait  # noqa: E402
+from peer import Server, upper  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -19,12 +20,21 @@ def build_dir():
     return plaitlab.build_dir()
 
 
+FAST = [plaitlab.Link("dsl", rate=300, delay=10), plaitlab.Link("lte", rate=200, delay=15)]
+
+
 @pytest.fixture(scope="module")
-def lab():
-    """Two fast links with real delay. A module that wants others has a fixture of its own."""
-    links = [plaitlab.Link("dsl", rate=300, delay=10), plaitlab.Link("lte", rate=200, delay=15)]
-    with plaitlab.Lab(links, core_delay=5) as lab:
+def lab(request):
+    """Two fast links with real delay, or the module's LINKS. One that wants more has a fixture of its own."""
+    with plaitlab.Lab(getattr(request.module, "LINKS", FAST), core_delay=5) as lab:
         yield lab
+
+
+@pytest.fixture
+def server(lab):
+    """It answers in capitals, and tells who came."""
+    with Server(lab.server, upper) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

@@ -147,6 +147,29 @@ def receive(sock, size=None):
     return total, digest.hexdigest()
 
 
+class Transfer:
+    """One transfer of a LAN host that runs meanwhile; at the end of its block every byte has arrived.
+    `watch`, given the receiver's socket, returns the one that it reads from."""
+
+    def __init__(self, lab, way, size, family="4", watch=lambda sock: sock):
+        halves = (lambda sock: send(sock, size)), (lambda sock: receive(watch(sock)))
+        mine, theirs = halves if way == "up" else reversed(halves)
+        self.server = Server(lab.server, theirs, timeout=120)
+        self.client = connect(lab.host, getattr(lab.server, "addr" + family), self.server.port, timeout=120)
+        self.task = Task(mine, self.client)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        try:
+            if kind is None:
+                assert self.task.result(120) == self.server.result(120)
+        finally:
+            self.client.close()
+            self.server.close()
+
+
 def exactly(sock, size):
     """`size` bytes, or what came before the FIN."""
     data = b""

@@ -14,12 +14,6 @@ from plaitlab.daemons import Plait
 NOBODY = "198.51.100.9"         # on the converter's network, and nobody has it
 
 
-@pytest.fixture
-def server(lab):
-    with Server(lab.server, upper) as server:
-        yield server
-
-
 def direct(lab, server, family="4"):
     """Whether a connection works and comes from the LAN host itself."""
     assert ask(lab.host, getattr(lab.server, "addr" + family), server.port) == b"HELLO"

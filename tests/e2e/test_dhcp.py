@@ -9,25 +9,13 @@ import signal
 
 import pytest
 
-from peer import Server, Task, ask, connect, receive, send, upper
-from plaitlab import Lab, Link, LabError, wait_until
-from plaitlab.daemons import Plait
+from peer import Transfer, ask
+from plaitlab import Link, LabError, wait_until
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 HOOKS = os.path.join(TOP, "packaging", "dhcp")
 MB = 1 << 20
-
-
-@pytest.fixture(scope="module")
-def lab():
-    with Lab([Link("dsl", rate=60, delay=10), Link("lte", rate=40, delay=15)], core_delay=5) as lab:
-        yield lab
-
-
-@pytest.fixture
-def server(lab):
-    with Server(lab.server, upper) as server:
-        yield server
+LINKS = [Link("dsl", rate=60, delay=10), Link("lte", rate=40, delay=15)]
 
 
 @pytest.fixture
@@ -137,7 +125,7 @@ class Kea:
 # it writes to. `ip netns exec` gives each command a mount namespace of its own.
 SETTING = """
 d={dir}
-mkdir -p $d/bin $d/etc $d/lib $d/lib/work $d/run
+mkdir -p $d/bin $d/lib
 ln -sf {plait} $d/bin/plait
 mount -t tmpfs tmpfs /run; mkdir -p /run/plait; ln -s {control} /run/plait/cpe.sock
 mount -t overlay -o lowerdir=$d/bin:/usr/bin overlay /usr/bin
@@ -165,7 +153,7 @@ class Client:
                 open(os.path.join(self.dir, "conf"), "w", encoding="utf-8") as file:
             file.write(usual.read() + ours.read())
         # Its folder of hooks holds ours alone.
-        prepare = (f"mkdir $d/hooks; cp {HOOKS}/dhclient $d/hooks/plait\n"
+        prepare = (f"mkdir -p $d/hooks; cp {HOOKS}/dhclient $d/hooks/plait\n"
                    "mount --bind $d/hooks /etc/dhcp/dhclient-exit-hooks.d")
         common = ["dhclient", *options, "-cf", f"{self.dir}/conf", "-lf", f"{self.dir}/leases",
                   "-pf", f"{self.dir}/pid"]
@@ -192,7 +180,7 @@ class Client:
     def release(self):
         """Give the lease back, and end."""
         if self.release_command:
-            self.lab.cpe.run(self.setting.replace("mkdir $d/hooks;", "") + shlex.join(self.release_command))
+            self.lab.cpe.run(self.setting + shlex.join(self.release_command))
         else:
             self.proc.terminate()       # udhcpc -R and dhcpcd release at their end
         self.proc.wait(10)
@@ -221,10 +209,6 @@ def dhcp(lab, request):
     return dhcp
 
 
-def converters(plait):
-    return [(c["name"], c["address"]) for c in plait.cpe.ask("converters")["converters"]]
-
-
 CLIENTS = ["dhclient", "udhcpc", "dhcpcd"]
 
 
@@ -233,20 +217,20 @@ def test_from_nothing_to_the_first_connection(lab, plait, server, dhcp, client, 
     """No address, no route, no converter; then a lease, and at its end none of them."""
     dhcp(option=f"{lab.conv.addr4},198.51.100.9")
     running = client(name)
-    wait_until(lambda: converters(plait), 30, lambda: f"converters: {running.said()}")
-    assert converters(plait) == [("dsl.dhcp4", f"{lab.conv.addr4}:5124"), ("dsl.dhcp4", "198.51.100.9:5124")]
+    wait_until(lambda: plait.converters(), 30, lambda: f"converters: {running.said()}")
+    assert plait.converters() == [("dsl.dhcp4", f"{lab.conv.addr4}:5124"), ("dsl.dhcp4", "198.51.100.9:5124")]
     wait_until(lambda: plait.cpe.ask("paths")["paths"][0]["ipv4"] == lab.wan[0].cpe_addr4, 10, "the address")
     assert ask(lab.host, lab.server.addr4, server.port) == b"HELLO"
     assert server.peers == [lab.conv.addr4]
     running.release()
-    wait_until(lambda: not converters(plait), 10, lambda: f"none any more: {running.said()}")
+    wait_until(lambda: not plait.converters(), 10, lambda: f"none any more: {running.said()}")
 
 
 def test_dhcpv6(lab, plait, server, dhcp, client):
     dhcp(option6=f"[{lab.conv.addr6}]")
     running = client("dhclient6")
-    wait_until(lambda: converters(plait), 30, lambda: f"converters: {running.said()}")
-    assert converters(plait) == [("dsl.dhcp6", f"[{lab.conv.addr6}]:5124")]
+    wait_until(lambda: plait.converters(), 30, lambda: f"converters: {running.said()}")
+    assert plait.converters() == [("dsl.dhcp6", f"[{lab.conv.addr6}]:5124")]
     assert ask(lab.host, lab.server.addr6, server.port) == b"HELLO"
     assert server.peers == [lab.conv.addr6]
 
@@ -256,29 +240,26 @@ def test_kea(lab, plait, server, client, request):
     request.addfinalizer(kea.stop)
     kea.start()
     running = [client("dhclient"), client("dhclient6")]
-    wait_until(lambda: len(converters(plait)) == 3, 30, lambda: "".join(client.said() for client in running))
-    assert sorted(converters(plait)) == [
+    wait_until(lambda: len(plait.converters()) == 3, 30, lambda: "".join(client.said() for client in running))
+    assert sorted(plait.converters()) == [
         ("dsl.dhcp4", f"{lab.conv.addr4}:5124"), ("dsl.dhcp4", "198.51.100.9:5124"),
         ("dsl.dhcp6", f"[{lab.conv.addr6}]:5124")]
     assert ask(lab.host, lab.server.addr4, server.port) == b"HELLO"
     assert server.peers == [lab.conv.addr4]
 
 
-def test_a_renewal_names_another(lab, plait, server, dhcp, client, request):
+def test_a_renewal_names_another(lab, plait, server, dhcp, client):
     """In the middle of a download, which stays where it is."""
     access = dhcp(option=lab.conv.addr4)
     running = client("udhcpc")
-    wait_until(lambda: converters(plait), 30, lambda: f"converters: {running.said()}")
-    with Server(lab.server, lambda conn: send(conn, 30 * MB), timeout=120) as bulk, \
-            connect(lab.host, lab.server.addr4, bulk.port, timeout=120) as down:
-        download = Task(receive, down)
+    wait_until(lambda: plait.converters(), 30, lambda: f"converters: {running.said()}")
+    with Transfer(lab, "down", 30 * MB):
         wait_until(lambda: plait.conv.status()["sessions"] == 1, 5, "the download to run")
         access.names("198.51.100.9")
         running.proc.send_signal(signal.SIGUSR1)        # renew now
-        wait_until(lambda: converters(plait) == [("dsl.dhcp4", "198.51.100.9:5124")], 20,
+        wait_until(lambda: plait.converters() == [("dsl.dhcp4", "198.51.100.9:5124")], 20,
                    lambda: f"the other converter: {running.said()}")
         assert plait.conv.status()["sessions"] == 1
-        assert download.result(120) == bulk.result()
     assert plait.cpe.counter("ended_reset") == 0
 
 
@@ -290,7 +271,7 @@ def test_garbage(lab, plait, dhcp, client, option, said):
     running = client("udhcpc")
     wait_until(lambda: "nothing is changed" in plait.cpe.log(), 30, lambda: f"the refusal: {running.said()}")
     assert said in plait.cpe.log()
-    assert converters(plait) == []
+    assert plait.converters() == []
 
 
 def test_two_links(lab, plait, server, dhcp, client):
@@ -298,9 +279,9 @@ def test_two_links(lab, plait, server, dhcp, client):
     dhcp(0, option=lab.conv.addr4)
     dhcp(1, option="198.51.100.9")
     client("udhcpc", "dsl")
-    wait_until(lambda: converters(plait), 30, "the first")
+    wait_until(lambda: plait.converters(), 30, "the first")
     client("dhclient", "lte")
-    wait_until(lambda: len(converters(plait)) == 2, 30, "the second")
+    wait_until(lambda: len(plait.converters()) == 2, 30, "the second")
     assert ask(lab.host, lab.server.addr4, server.port) == b"HELLO"
     assert server.peers == [lab.conv.addr4]
 
@@ -321,13 +302,13 @@ def hook(plait, build_dir):
 
 def test_networkmanager(lab, plait, hook):
     hook("networkmanager", "dsl", "up", DHCP4_PRIVATE_224="c6:33:64:02", DHCP4_DHCP_LEASE_TIME="600")
-    assert converters(plait) == [("dsl.dhcp4", f"{lab.conv.addr4}:5124")]
+    assert plait.converters() == [("dsl.dhcp4", f"{lab.conv.addr4}:5124")]
     hook("networkmanager", "dsl", "dhcp4-change", DHCP4_DHCP_LEASE_TIME="600")
-    assert converters(plait) == []
+    assert plait.converters() == []
     hook("networkmanager", "lte", "dhcp4-change", DHCP4_PRIVATE_230="c6336402", PLAIT_DHCP4_OPTION="230")
-    assert converters(plait) == [("lte.dhcp4", f"{lab.conv.addr4}:5124")]
+    assert plait.converters() == [("lte.dhcp4", f"{lab.conv.addr4}:5124")]
     hook("networkmanager", "lte", "down")
-    assert converters(plait) == []
+    assert plait.converters() == []
 
 
 def test_networkd(lab, plait, hook):
@@ -337,7 +318,7 @@ def test_networkd(lab, plait, hook):
     with open(file, "w", encoding="ascii") as lease:
         lease.write("# This is private data. Do not parse.\nADDRESS=10.20.1.2\nLIFETIME=600\nOPTION_224=c6336402\n")
     hook("networkd", PLAIT_LEASES=leases)
-    assert converters(plait) == [("dsl.dhcp4", f"{lab.conv.addr4}:5124")]
+    assert plait.converters() == [("dsl.dhcp4", f"{lab.conv.addr4}:5124")]
     os.unlink(file)
     hook("networkd", PLAIT_LEASES=leases)
-    assert converters(plait) == []
+    assert plait.converters() == []

@@ -19,12 +19,6 @@ def plait(start, request):
     return start(cpe={"handshake": "early", "gate": request.param}, conv={"gate": request.param})
 
 
-@pytest.fixture
-def server(lab):
-    with Server(lab.server, upper) as server:
-        yield server
-
-
 def prove(lab, server):
     assert ask(lab.host, lab.server.addr4, server.port, b"prove") == b"PROVE"
     assert server.result() == b"prove"

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: ISC
 """The gates: peers that are no converters, converters that change, floods, and daemons that die."""
 
-import itertools
 import os
 import random
 import shutil
@@ -14,18 +13,12 @@ import pytest
 
 import convert
 from convert import connect as connect_tlv, echo as echo_tlv, message
-from peer import (FASTOPEN_NO_COOKIE, MPTCP, Server, Task, ask, connect, is_mptcp, outcome, receive, send,
-                  to_end, upper)
+from peer import (FASTOPEN_NO_COOKIE, MPTCP, Server, Task, ask, connect, outcome, receive, send,
+                  to_end)
 from plaitlab import wait_until
 from plaitlab.daemons import Plait
 
 SECRET = b"user data that nobody else may see"
-
-
-@pytest.fixture
-def server(lab):
-    with Server(lab.server, upper) as server:
-        yield server
 
 
 @pytest.fixture

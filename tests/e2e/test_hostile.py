@@ -11,7 +11,7 @@ import pytest
 import convert
 from convert import Message, connect as connect_tlv, echo as echo_tlv, message, tlv
 from conftest import TOP
-from peer import FASTOPEN_NO_COOKIE, MPTCP, Server, exactly, is_mptcp, to_end, upper
+from peer import FASTOPEN_NO_COOKIE, MPTCP, Server, is_mptcp, to_end
 from plaitlab import wait_until
 from plaitlab.daemons import Plait
 
@@ -27,12 +27,6 @@ def plait(lab):
     yield plait
     assert plait.conv.stop() == 0
     assert "ERROR: " not in plait.conv.log() and "runtime error" not in plait.conv.log()
-
-
-@pytest.fixture
-def server(lab):
-    with Server(lab.server, upper) as server:
-        yield server
 
 
 def open_client(lab, ns=None, proto=MPTCP, syn=b"", family="4"):

@@ -3,7 +3,7 @@
 
 import pytest
 
-from peer import Server, Task, connect, receive, send, upper
+from peer import Server, Transfer, connect, upper
 from plaitlab import Lab, Link, wait_until
 from plaitlab.daemons import Plait
 
@@ -11,12 +11,8 @@ MB = 1 << 20
 
 
 def transfer(lab, way, size, family="4"):
-    """One checksummed transfer of a LAN host."""
-    handler = receive if way == "up" else lambda conn: send(conn, size)
-    with Server(lab.server, handler, timeout=120) as server, \
-            connect(lab.host, getattr(lab.server, "addr" + family), server.port, timeout=120) as client:
-        mine = Task(send, client, size) if way == "up" else Task(receive, client)
-        assert mine.result(120) == server.result(120)
+    with Transfer(lab, way, size, family):
+        pass
 
 
 def counted(lab, way):

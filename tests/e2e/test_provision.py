@@ -8,24 +8,13 @@ import time
 
 import pytest
 
-from peer import Server, Task, ask, connect, receive, send, upper
-from plaitlab import Lab, Link, wait_until
+from peer import Server, Transfer, ask
+from plaitlab import Link, wait_until
 from plaitlab.daemons import Plait
 
 OTHER_PORT = 5125
 MB = 1 << 20
-
-
-@pytest.fixture(scope="module")
-def lab():
-    with Lab([Link("dsl", rate=60, delay=10), Link("lte", rate=40, delay=15)], core_delay=5) as lab:
-        yield lab
-
-
-@pytest.fixture
-def server(lab):
-    with Server(lab.server, upper) as server:
-        yield server
+LINKS = [Link("dsl", rate=60, delay=10), Link("lte", rate=40, delay=15)]
 
 
 @pytest.fixture
@@ -52,19 +41,15 @@ def by_whom(lab, server):
     return {lab.conv.addr4: "converter", lab.host.addr4: "host"}[server.peers[-1]]
 
 
-def converters(plait):
-    return [(c["name"], c["address"]) for c in plait.cpe.ask("converters")["converters"]]
-
-
 def test_told_and_withdrawn(lab, plait, server, tell):
     assert by_whom(lab, server) == "host"
     assert tell(lab.conv.addr4)[0] == 0
-    assert converters(plait) == [("dsl.test", f"{lab.conv.addr4}:5124")]
+    assert plait.converters() == [("dsl.test", f"{lab.conv.addr4}:5124")]
     assert by_whom(lab, server) == "converter"
     assert tell(source="other")[0] == 0             # of another source: nothing to withdraw
     assert by_whom(lab, server) == "converter"
     assert tell()[0] == 0
-    assert converters(plait) == []
+    assert plait.converters() == []
     assert by_whom(lab, server) == "host"
     counters = plait.cpe.status()["counters"]
     assert counters["tcp_fallback"] == 0 and plait.conv.counter("in_syn_ack") == 2
@@ -73,25 +58,20 @@ def test_told_and_withdrawn(lab, plait, server, tell):
 def test_it_expires(lab, plait, server, tell):
     assert tell("--lifetime", 2, lab.conv.addr4)[0] == 0
     assert by_whom(lab, server) == "converter"
-    wait_until(lambda: converters(plait) == [], 10, "the lease to expire")
+    wait_until(lambda: plait.converters() == [], 10, "the lease to expire")
     assert by_whom(lab, server) == "host"
 
 
-def test_another_one_in_mid_download(lab, plait, server, tell, request):
+def test_another_one_in_mid_download(lab, plait, server, tell, ends):
     """New connections go there at once; those that run stay."""
-    other = Plait(lab, start=False, conv={"port": OTHER_PORT}).conv
-    request.addfinalizer(other.stop)
-    other.start()
+    other = ends(Plait(lab, start=False, conv={"port": OTHER_PORT}).conv.start())
     assert tell(lab.conv.addr4)[0] == 0
-    with Server(lab.server, lambda conn: send(conn, 30 * MB), timeout=120) as bulk, \
-            connect(lab.host, lab.server.addr4, bulk.port, timeout=120) as client:
-        download = Task(receive, client)
+    with Transfer(lab, "down", 30 * MB):
         wait_until(lambda: plait.conv.status()["sessions"] == 1, 5, "the download to run")
         assert tell("--port", OTHER_PORT, lab.conv.addr4)[0] == 0
         assert by_whom(lab, server) == "converter"
         assert plait.conv.status()["sessions"] == 1
         assert other.counter("converted") == 1
-        assert download.result(120) == bulk.result()
 
 
 def test_order(lab, plait, tell):
@@ -99,7 +79,7 @@ def test_order(lab, plait, tell):
     assert tell("198.51.100.101", "198.51.100.102")[0] == 0
     assert tell("198.51.100.103", "198.51.100.101", interface="lte")[0] == 0
     assert tell("--order", 5, "2001:db8::104", source="first")[0] == 0
-    assert converters(plait) == [
+    assert plait.converters() == [
         ("dsl.first", "[2001:db8::104]:5124"), ("dsl.test", "198.51.100.101:5124"),
         ("dsl.test", "198.51.100.102:5124"), ("lte.test", "198.51.100.103:5124")]
 
@@ -132,7 +112,7 @@ def test_kept_over_a_restart(lab, plait, server, tell):
     plait.cpe.stop()
     time.sleep(1.1)
     plait.cpe.start()
-    assert converters(plait) == [("dsl.test", f"{lab.conv.addr4}:5124"), ("dsl.long", "198.51.100.102:5124")]
+    assert plait.converters() == [("dsl.test", f"{lab.conv.addr4}:5124"), ("dsl.long", "198.51.100.102:5124")]
     assert by_whom(lab, server) == "converter"
     plait.cpe.kill()
     plait.cpe.start()
@@ -167,7 +147,7 @@ def test_what_is_wrong_changes_nothing(lab, plait, server, tell, name):
     code, said = tell(*args)
     assert code == 1 and expected in said
     assert "nothing is changed: " in plait.cpe.log()
-    assert converters(plait) == [("dsl.test", f"{lab.conv.addr4}:5124")]
+    assert plait.converters() == [("dsl.test", f"{lab.conv.addr4}:5124")]
     assert by_whom(lab, server) == "converter"
 
 
@@ -175,7 +155,7 @@ def test_options(lab, plait, server, tell):
     """As DHCP clients hand them on that do not know them."""
     assert tell("--option4", "c6:33:64:02")[0] == 0
     assert tell("--option6", "20010db8000000000000000000000065" * 2, source="v6")[0] == 0
-    assert converters(plait) == [("dsl.test", "198.51.100.2:5124"), ("dsl.v6", "[2001:db8::65]:5124")]
+    assert plait.converters() == [("dsl.test", "198.51.100.2:5124"), ("dsl.v6", "[2001:db8::65]:5124")]
     assert by_whom(lab, server) == "converter"
 
 

@@ -1,30 +1,19 @@
 # SPDX-License-Identifier: ISC
 """The configuration, read again: what can change under running connections does, and they go on."""
 
+import os
 import signal
 import socket
-import time
 
 import pytest
 
-from peer import Server, Task, ask, connect, exactly, outcome, receive, send, upper
-from plaitlab import Lab, Link, wait_until
+from peer import Server, Transfer, ask, connect, exactly, outcome
+from plaitlab import Link, wait_until
 from plaitlab.daemons import Plait
 
 OTHER_PORT = 5125
 MB = 1 << 20
-
-
-@pytest.fixture(scope="module")
-def lab():
-    with Lab([Link("dsl", rate=60, delay=10), Link("lte", rate=40, delay=15)], core_delay=5) as lab:
-        yield lab
-
-
-@pytest.fixture
-def server(lab):
-    with Server(lab.server, upper) as server:
-        yield server
+LINKS = [Link("dsl", rate=60, delay=10), Link("lte", rate=40, delay=15)]
 
 
 def converter(lab, port=5124):
@@ -46,34 +35,14 @@ def plait(lab, start):
     return plait
 
 
-def bytes_over(lab, name, seconds=1.0, way="down"):
-    before = lab.link[name].stats()[way]["bytes"]
-    time.sleep(seconds)
-    return lab.link[name].stats()[way]["bytes"] - before
-
-
-class Download:
-    """A checksummed download that runs meanwhile."""
-
-    def __init__(self, lab, size=60 * MB):
-        self.server = Server(lab.server, lambda conn: send(conn, size), timeout=120)
-        self.client = connect(lab.host, lab.server.addr4, self.server.port, timeout=120)
-        self.task = Task(receive, self.client)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, *_):
-        try:
-            if kind is None:
-                assert self.task.result(120) == self.server.result(120)
-        finally:
-            self.client.close()
-            self.server.close()
+def change(plait, config):
+    """The CPE's configuration is another one from now on."""
+    plait.cpe.configure(config)
+    assert "reloaded" in plait.cpe.reload()
 
 
 def test_nothing_changed(lab, plait, server):
-    with Download(lab, 20 * MB):
+    with Transfer(lab, "down", 20 * MB):
         assert plait.cpe.reload() == plait.conv.reload() == {"reloaded": True}
     assert ask(lab.host, lab.server.addr4, server.port) == b"HELLO"
     counters = plait.cpe.status()["counters"]
@@ -93,11 +62,10 @@ def test_a_signal_does_it_too(lab, plait, server):
     ("colour = blue\n", "colour"), ("lan {", "conf"), ("distrust_ttl = 0\n", "1 to 1000000000"), (None, "No such file")])
 def test_what_is_wrong_changes_nothing(lab, plait, server, wrong, said):
     if wrong is None:
-        import os
         os.unlink(plait.cpe.config_path)
     else:
         plait.cpe.configure(text(lab, more="") + wrong)
-    with Download(lab, 10 * MB):
+    with Transfer(lab, "down", 10 * MB):
         assert said in plait.cpe.reload()["error"]
     assert ask(lab.host, lab.server.addr4, server.port) == b"HELLO"
     assert server.peers == [lab.conv.addr4]
@@ -106,51 +74,44 @@ def test_what_is_wrong_changes_nothing(lab, plait, server, wrong, said):
 
 def test_mode(lab, plait):
     """A running connection leaves the link that becomes a backup, and uses it again (MP_PRIO)."""
-    with Download(lab, 90 * MB), lab.capture("net", "lte", "tcp", snaplen=128) as cap:
-        wait_until(lambda: bytes_over(lab, "lte", 0.3) > MB, 10, "the second link to carry its share")
-        plait.cpe.configure(text(lab, "mode = backup"))
-        assert "reloaded" in plait.cpe.reload()
-        time.sleep(1)
-        assert bytes_over(lab, "lte") < MB / 8 < bytes_over(lab, "dsl")
-        plait.cpe.configure(text(lab))
-        assert "reloaded" in plait.cpe.reload()
-        wait_until(lambda: bytes_over(lab, "lte", 0.3) > MB / 2, 10, "the second link to carry its share again")
+    with Transfer(lab, "down", 90 * MB), lab.capture("net", "lte", "tcp", snaplen=128) as cap:
+        wait_until(lambda: lab.link["lte"].carried(seconds=0.3) > MB, 10, "the second link to carry its share")
+        change(plait, text(lab, "mode = backup"))
+        wait_until(lambda: lab.link["lte"].carried(seconds=0.3) < MB / 32, 10, "the second link to be left")
+        assert lab.link["lte"].carried() < MB / 8 < lab.link["dsl"].carried()
+        change(plait, text(lab))
+        wait_until(lambda: lab.link["lte"].carried(seconds=0.3) > MB / 2, 10, "the second link to carry its share again")
     said = cap.tshark(["tcp.options.mptcp.subtype"], "tcp.options.mptcp.subtype == 5")
     assert len(said) >= 2                                   # MP_PRIO, there and back
     assert cap.tshark(["ip.src"], "tcp.flags.syn == 1 && tcp.options.mptcp.subtype == 1")[2:] == []
 
 
 def test_a_link_is_taken_away_and_given_back(lab, plait):
-    with Download(lab, 90 * MB):
-        wait_until(lambda: bytes_over(lab, "dsl", 0.3) > MB, 10, "the first link to carry its share")
-        plait.cpe.configure(text(lab, dsl=False))
-        assert "reloaded" in plait.cpe.reload()
-        time.sleep(0.5)
-        assert bytes_over(lab, "dsl") < MB / 8 < bytes_over(lab, "lte")
+    with Transfer(lab, "down", 90 * MB):
+        wait_until(lambda: lab.link["dsl"].carried(seconds=0.3) > MB, 10, "the first link to carry its share")
+        change(plait, text(lab, dsl=False))
+        wait_until(lambda: lab.link["dsl"].carried(seconds=0.3) < MB / 32, 10, "the first link to be left")
+        assert lab.link["dsl"].carried() < MB / 8 < lab.link["lte"].carried()
         assert [path["name"] for path in plait.cpe.ask("paths")["paths"]] == ["lte"]
-        plait.cpe.configure(text(lab))
-        assert "reloaded" in plait.cpe.reload()
-        wait_until(lambda: bytes_over(lab, "dsl", 0.3) > MB / 2, 10, "the first link to carry its share again")
+        change(plait, text(lab))
+        wait_until(lambda: lab.link["dsl"].carried(seconds=0.3) > MB / 2, 10, "the first link to carry its share again")
         assert [path["name"] for path in plait.cpe.ask("paths")["paths"]] == ["dsl", "lte"]
     assert plait.cpe.counter("ended_reset") == 0
 
 
 def test_order_of_links(lab, plait, server):
-    plait.cpe.configure('lan { interfaces = {"lan"} }\nwan "lte" { interface = "lte" }\n'
+    change(plait, 'lan { interfaces = {"lan"} }\nwan "lte" { interface = "lte" }\n'
                         'wan "dsl" { interface = "dsl" }\n' + converter(lab))
-    assert "reloaded" in plait.cpe.reload()
     with lab.capture("net", "lte", "tcp port 5124") as cap:
         assert ask(lab.host, lab.server.addr4, server.port) == b"HELLO"
     assert cap.tshark(["ip.src"], "tcp.flags == 2 && tcp.options.mptcp.subtype == 0")
 
 
-def test_another_converter(lab, plait, server, request):
+def test_another_converter(lab, plait, server, ends):
     """New connections go there; those that run stay where they are."""
-    other = Plait(lab, start=False, conv={"port": OTHER_PORT}).conv
-    request.addfinalizer(other.stop)
-    other.start()
+    other = ends(Plait(lab, start=False, conv={"port": OTHER_PORT}).conv.start())
     plait.cpe.configure(text(lab, more=converter(lab, OTHER_PORT)))
-    with Download(lab, 30 * MB):
+    with Transfer(lab, "down", 30 * MB):
         wait_until(lambda: plait.conv.status()["sessions"] == 1, 5, "the download to run")
         assert "reloaded" in plait.cpe.reload()
         assert ask(lab.host, lab.server.addr4, server.port) == b"HELLO"
@@ -163,15 +124,13 @@ def test_another_converter(lab, plait, server, request):
 
 def test_no_converter_any_more(lab, plait, server):
     plait.cpe.configure(text(lab, more=""))
-    with Download(lab, 20 * MB):
+    with Transfer(lab, "down", 20 * MB):
         assert "reloaded" in plait.cpe.reload()
         assert ask(lab.host, lab.server.addr4, server.port) == b"HELLO"
         assert server.peers == [lab.host.addr4]
-    plait.cpe.configure(text(lab, more="no_converter = refuse\n"))
-    assert "reloaded" in plait.cpe.reload()
+    change(plait, text(lab, more="no_converter = refuse\n"))
     assert outcome(lab.host, lab.server.addr4, server.port)[0] == "ECONNREFUSED"
-    plait.cpe.configure(text(lab))
-    assert "reloaded" in plait.cpe.reload()
+    change(plait, text(lab))
     assert ask(lab.host, lab.server.addr4, server.port) == b"HELLO"
     assert server.peers[-1] == lab.conv.addr4
 
@@ -181,19 +140,16 @@ def test_a_new_converter_ends_distrust(lab, start, server):
         plait = start(with_conv=False)
         assert ask(lab.host, lab.server.addr4, server.port) == b"HELLO"
         wait_until(lambda: plait.cpe.ask("converters")["converters"][0]["trust"] == "distrusted", 5, "distrust")
-        plait.cpe.configure(text(lab))
-        assert "reloaded" in plait.cpe.reload()
+        change(plait, text(lab))
         assert plait.cpe.ask("converters")["converters"][0]["trust"] == "distrusted"
-    plait.cpe.configure(text(lab, more=converter(lab) + 'converter "c2" { address = "198.51.100.9" }\n'))
-    assert "reloaded" in plait.cpe.reload()
+    change(plait, text(lab, more=converter(lab) + 'converter "c2" { address = "198.51.100.9" }\n'))
     plait.conv.start()
     assert ask(lab.host, lab.server.addr4, server.port) == b"HELLO"
     assert server.peers[-1] == lab.conv.addr4
 
 
 def test_bypass(lab, plait, server):
-    plait.cpe.configure(text(lab) + f'bypass = {{"port {server.port}"}}\n')
-    assert "reloaded" in plait.cpe.reload()
+    change(plait, text(lab) + f'bypass = {{"port {server.port}"}}\n')
     assert ask(lab.host, lab.server.addr4, server.port) == b"HELLO"
     assert server.peers == [lab.host.addr4]
 
@@ -201,14 +157,12 @@ def test_bypass(lab, plait, server):
 def test_handshake(lab, plait):
     """Early: the LAN host is accepted at once; faithful: it is refused as its server does."""
     for setting, expected in (("early", "open"), ("faithful", "ECONNREFUSED"), ("early", "open")):
-        plait.cpe.configure(text(lab) + f"handshake = {setting}\n")
-        assert "reloaded" in plait.cpe.reload()
+        change(plait, text(lab) + f"handshake = {setting}\n")
         assert outcome(lab.host, lab.server.addr4, 9)[0] == expected
 
 
 def test_what_takes_a_start(lab, plait):
-    plait.cpe.configure(text(lab) + "workers = 7\n")
-    assert "reloaded" in plait.cpe.reload()
+    change(plait, text(lab) + "workers = 7\n")
     assert "workers: a change takes effect when the daemon is started anew" in plait.cpe.log()
 
 

@@ -6,9 +6,8 @@ that fall back to TCP.
 """
 
 import os
-import subprocess
 
-from .procs import LabError, wait_until
+from .proxies import serve_mptcpized
 
 _CONFIG = """\
 global
@@ -46,23 +45,11 @@ class HAProxy:
     def __init__(self, ns, at, to, bufsize=DEFAULT_BUFFER):
         directory = ns.lab.new_dir("haproxy")
         config = os.path.join(directory, "conf")
-        self._log = os.path.join(directory, "log")
-        self._at = at.rpartition(":")
         with open(config, "w", encoding="utf-8") as file:
             file.write(_CONFIG.format(maxconn=MAX_CONNECTIONS, bufsize=bufsize, at=at, to=to))
-        with open(self._log, "wb") as log:
-            self.proc = ns.popen(["mptcpize", "run", "haproxy", "-db", "-f", config],
-                                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self.ns = ns
-        wait_until(self._listens, 10, f"HAProxy in {ns.role} to listen")
-
-    def _listens(self):
-        if self.proc.poll() is not None:
-            with open(self._log, encoding="utf-8", errors="replace") as log:
-                raise LabError(f"HAProxy in {self.ns.role} ended: {log.read().strip()}")
-        with self.ns.socket() as sock:
-            sock.settimeout(1)
-            return sock.connect_ex((self._at[0], int(self._at[2]))) == 0
+        self.proc = serve_mptcpized(ns, ["haproxy", "-db", "-f", config], os.path.join(directory, "log"),
+                                    at.rpartition(":")[2])
 
     def stop(self):
         self.ns.lab.tracker.end([self.proc])

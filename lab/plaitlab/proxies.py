@@ -27,38 +27,40 @@ redsocks {{ local_ip = 0.0.0.0; local_port = {local}; ip = {address}; port = {po
 """
 
 
+def serve_mptcpized(ns, argv, log, port):
+    """A program whose sockets are MPTCP ones, when it listens on a port; its output goes to `log`."""
+    with open(log, "wb") as out:
+        proc = ns.popen(["mptcpize", "run", *argv], stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+
+    def listens():
+        if proc.poll() is not None:
+            with open(log, encoding="utf-8", errors="replace") as file:
+                raise LabError(f"{argv[0]} in {ns.role} ended: {file.read().strip()}")
+        return f":{port} " in ns.run(["ss", "-Hltn"]).stdout
+
+    wait_until(listens, 10, f"{argv[0]} in {ns.role} to listen")
+    return proc
+
+
 class Proxies:
     """A pair: programs on the converter and on the CPE, and what leads to the latter."""
 
     def __init__(self, lab, name, local, server_port):
-        self.lab, self._name = lab, name
         self._directory = lab.new_dir(name)
         lab.cpe.run(["nft", "-f", "-"], input=(
             f"table ip {name} {{ chain pre {{ type nat hook prerouting priority dstnat; "
             f"iifname lan tcp dport {server_port} redirect to :{local}\n}}\n}}\n"))
 
-    def _write(self, name, text):
-        path = os.path.join(self._directory, name)
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
-        return path
-
     def _path(self, name):
         return os.path.join(self._directory, name)
 
+    def _write(self, name, text):
+        with open(self._path(name), "w", encoding="utf-8") as file:
+            file.write(text)
+        return self._path(name)
+
     def _start(self, ns, argv, port):
-        """Under mptcpize; returns when it listens."""
-        path = self._path(argv[0] + ".out")
-        with open(path, "wb") as log:
-            proc = ns.popen(["mptcpize", "run", *argv], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-
-        def listens():
-            if proc.poll() is not None:
-                with open(path, encoding="utf-8", errors="replace") as log:
-                    raise LabError(f"{argv[0]} in {ns.role} ended: {log.read().strip()}")
-            return f":{port} " in ns.run(["ss", "-Hltn"]).stdout
-
-        wait_until(listens, 10, f"{argv[0]} in {ns.role} to listen")
+        serve_mptcpized(ns, argv, self._path(argv[0] + ".out"), port)
 
 
 class Socks(Proxies):

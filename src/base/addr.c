@@ -15,6 +15,11 @@ bool ip_is_v4(const struct ip_addr *ip)
 	return memcmp(ip->b, v4_mapped, sizeof(v4_mapped)) == 0;
 }
 
+bool ip_is_link_local(const struct ip_addr *ip)
+{
+	return ip->b[0] == 0xfe && (ip->b[1] & 0xc0) == 0x80;
+}
+
 bool ip_equal(const struct ip_addr *a, const struct ip_addr *b)
 {
 	return memcmp(a->b, b->b, sizeof(a->b)) == 0;

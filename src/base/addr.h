@@ -33,6 +33,7 @@ struct prefix {
 #define ENDPOINT_TEXT 56
 
 bool ip_is_v4(const struct ip_addr *ip);
+bool ip_is_link_local(const struct ip_addr *ip); /* fe80::/10, RFC 4291 2.5.6 */
 bool ip_equal(const struct ip_addr *a, const struct ip_addr *b);
 bool endpoint_equal(const struct endpoint *a, const struct endpoint *b);
 

@@ -18,8 +18,8 @@ struct conf_check {
 	cfg_validate_callback_t check;
 };
 
-/* Parse @path with @opts and @checks (ended by a NULL name). Returns the result, which the caller frees, or NULL with the complaint
- * written. */
+/* Parse @path with @opts and @checks (ended by a NULL name). Returns the result, which the caller frees,
+ * or NULL with the complaint written, or kept (conf_hear()). */
 cfg_t *conf_parse(const char *path, cfg_opt_t *opts, const struct conf_check *checks);
 
 /* Complaints are kept from now on, in place of being written. */

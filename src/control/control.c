@@ -127,14 +127,28 @@ void control_on_listener(struct control *c)
 		hang_up(c, ref, client);
 }
 
+json_t *control_refusal(const char *why)
+{
+	return json_pack("{s:s}", "error", why ? why : "no memory");
+}
+
+json_t *control_judge_reload(int err, char *why)
+{
+	json_t *const refusal = err ? control_refusal(why) : NULL;
+
+	if (err)
+		log_error("going on with the configuration as it was: %s", why ? why : "no memory");
+	free(why);
+	return refusal;
+}
+
 static char *answer_text(struct control *c, const char *command)
 {
 	json_t *o = c->answer(c->ctx, command);
 
 	if (!o)
-		o = json_pack("{s:s}", "error",
-			"unknown command; expected status, sessions or reload; of a CPE paths, converters or "
-			"provision, too");
+		o = control_refusal("unknown command; expected status, sessions or reload; of a CPE paths, "
+				    "converters or provision, too");
 	char *const text = json_dumps(o, JSON_COMPACT);
 	json_decref(o);
 	return text;

@@ -16,6 +16,12 @@ typedef json_t *control_answer_fn(void *ctx, const char *command);
 
 struct control;
 
+/* What is answered to one who asks for a change that is refused: @why, or that there is no memory. */
+json_t *control_refusal(const char *why);
+/* Of reading the configuration again: NULL when @err is 0, else the refusal, with a line in the log.
+ * @why, the complaint (conf_heard()), is freed. */
+json_t *control_judge_reload(int err, char *why);
+
 /* Listen at @path, with mode 0660, in place of what a killed daemon left there. Events carry
  * @listener_kind and @client_kind. Returns 0, or -errno with a line in the log. */
 int control_open(struct control **out, const char *path, struct loop *loop, uint8_t listener_kind,

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 /* The configuration, read again while connections run: who may use the converter, to reach what. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/conf.h"
@@ -56,14 +55,9 @@ json_t *converter_reload(struct converter *c)
 
 	conf_hear();
 	const int err = converter_config_read(&new, c->config->path);
-	char *const why = conf_heard();
-	if (err) {
-		log_error("going on with the configuration as it was: %s", why ? why : "no memory");
-		json_t *const answer = json_pack("{s:s}", "error", why ? why : "no memory");
-		free(why);
-		return answer;
-	}
-	free(why);
+	json_t *const refusal = control_judge_reload(err, conf_heard());
+	if (refusal)
+		return refusal;
 	keep_opened(&new, c->config);
 	converter_config_move(c->config, &new);
 	converter_take_policy(c);

@@ -3,7 +3,6 @@
  * Which converters there are, while connections run: those of the configuration, and those that are
  * learnt (`plait provision`). What is learnt is kept in a file, so that it outlives the daemon.
  */
-#include <errno.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,18 +87,16 @@ static json_t *lease_json(const struct cpe *c, const struct lease *l, int64_t ep
 		(json_int_t)(l->expires.us ? epoch + mono_diff(l->expires, c->loop.now) / S_US : 0), "converters", at);
 }
 
-/* To a file beside it, and renamed: a crash leaves the old or the new one. */
 static void save_leases(const struct cpe *c)
 {
-	char new[sizeof(c->leases_path) + 4];
 	json_t *const list = json_array();
 
 	for (unsigned int i = 0; i < c->leases.n; i++)
 		json_array_append_new(list, lease_json(c, &c->leases.lease[i], time(NULL)));
-	snprintf(new, sizeof(new), "%s.new", c->leases_path);
-	if (json_dump_file(list, new, JSON_INDENT(1)) < 0 || rename(new, c->leases_path) < 0)
+	const int err = restore_write(c->leases_path, list);
+	if (err)
 		log_warning("%s: cannot be written (%s): what is learnt will be forgotten at the end",
-			c->leases_path, strerror(errno));
+			c->leases_path, strerror(-err));
 	json_decref(list);
 }
 
@@ -127,7 +124,7 @@ static const char *unfit(const struct cpe *c, const struct endpoint *at)
 {
 	if (!convert_may_be_server(at))
 		return "no host has it";
-	if (at->ip.b[0] == 0xfe && (at->ip.b[1] & 0xc0) == 0x80)
+	if (ip_is_link_local(&at->ip))
 		return "it is link-local";
 	return of_this_host(c, &at->ip) ? "it is this host's own" : NULL;
 }
@@ -249,6 +246,24 @@ static void say_lease(const struct cpe *c, const struct lease *l)
 		log_info("converters from %s on %s: %s", l->source, l->ifname, all);
 }
 
+/* Most leases are renewals that name the same ones: then no rule needs a change. */
+static void leases_changed(struct cpe *c)
+{
+	struct endpoint was[STEER_CONVERTERS], is[STEER_CONVERTERS];
+	const unsigned int n_was = cpe_converters_at(c, was);
+
+	save_leases(c);
+	cpe_list_converters(c);
+	const unsigned int n_is = cpe_converters_at(c, is);
+	bool same = n_is == n_was;
+	for (unsigned int i = 0; same && i < n_is; i++)
+		same = endpoint_equal(&is[i], &was[i]);
+	if (same)
+		cpe_consider_taking(c);
+	else
+		cpe_follow_list(c);
+}
+
 json_t *cpe_provision(struct cpe *c, const char *text)
 {
 	char why[256];
@@ -262,16 +277,12 @@ json_t *cpe_provision(struct cpe *c, const char *text)
 	json_decref(o);
 	if (good && leases_put(&c->leases, &l) < 0)
 		snprintf(why, sizeof(why), "expected at most %d sources of converters", LEASES_MAX);
-	else if (good)
-		*why = '\0';
 	if (*why) {
 		log_peer(LOG_WARNING, "provisioning is refused, and nothing is changed: %s", why);
-		return json_pack("{s:s}", "error", why);
+		return control_refusal(why);
 	}
 	say_lease(c, &l);
-	save_leases(c);
-	cpe_list_converters(c);
-	cpe_follow_list(c);
+	leases_changed(c);
 	return json_pack("{s:i}", "converters", (int)l.n);
 }
 
@@ -280,9 +291,7 @@ void cpe_expire_leases(struct cpe *c)
 	if (!leases_expire(&c->leases, c->loop.now))
 		return;
 	log_info("converters: a lease has expired");
-	save_leases(c);
-	cpe_list_converters(c);
-	cpe_follow_list(c);
+	leases_changed(c);
 }
 
 void cpe_load_leases(struct cpe *c)

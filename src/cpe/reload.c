@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
 /* The configuration, read again while connections run: all that can change under them does. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/conf.h"
@@ -27,14 +26,9 @@ json_t *cpe_reload(struct cpe *c)
 
 	conf_hear();
 	const int err = cpe_config_read(&new, old->path);
-	char *const why = conf_heard();
-	if (err) {
-		log_error("going on with the configuration as it was: %s", why ? why : "no memory");
-		json_t *const answer = json_pack("{s:s}", "error", why ? why : "no memory");
-		free(why);
-		return answer;
-	}
-	free(why);
+	json_t *const refusal = control_judge_reload(err, conf_heard());
+	if (refusal)
+		return refusal;
 	conf_keep("control", !strcmp(old->control, new.control));
 	conf_keep("state", !strcmp(old->state, new.state));
 	conf_keep("gate", old->gate == new.gate);

@@ -33,8 +33,9 @@ struct intercept {
 	struct netlink *nl;
 };
 
-/* LAN hosts may speak to the @n_converter converters at @converter themselves. Open the listeners and install rules and routes, in place of what an earlier run left. Returns 0,
- * or -errno with a line in the log and nothing left behind. */
+/* Open the listeners and install rules and routes, in place of what an earlier run left. LAN hosts may
+ * speak to the @n_converter converters at @converter themselves. Returns 0, or -errno with a line in the
+ * log and nothing left behind. */
 int intercept_open(struct intercept *i, const struct intercept_config *config,
 	const struct endpoint *converter, unsigned int n_converter, struct netlink *nl);
 /* The same rules for another configuration, in one step. Returns 0, or -errno with the old ones in force. */

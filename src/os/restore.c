@@ -37,17 +37,25 @@ static json_t *member(struct restore *r, const char *name)
 	return o;
 }
 
-/* Write to a file beside it and rename: a crash leaves the old or the new one. */
-static int save(struct restore *r)
+int restore_write(const char *path, const json_t *doc)
 {
 	char tmp[PATH_MAX + 8];
 
-	snprintf(tmp, sizeof(tmp), "%s.new", r->path);
-	if (json_dump_file(r->doc, tmp, JSON_INDENT(1)) < 0 || rename(tmp, r->path) < 0) {
-		log_error("%s: cannot be written: %s", r->path, strerror(errno));
-		return -EIO;
-	}
-	return 0;
+	snprintf(tmp, sizeof(tmp), "%s.new", path);
+	errno = 0;
+	if (json_dump_file(doc, tmp, JSON_INDENT(1)) == 0 && rename(tmp, path) == 0)
+		return 0;
+	return errno ? -errno : -EIO;
+}
+
+static int save(struct restore *r)
+{
+	const int err = restore_write(r->path, r->doc);
+
+	if (!err)
+		return 0;
+	log_error("%s: cannot be written: %s", r->path, strerror(-err));
+	return -EIO;
 }
 
 /* The folders above @path. */

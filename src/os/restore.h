@@ -9,9 +9,15 @@
 #ifndef OS_RESTORE_H
 #define OS_RESTORE_H
 
+#include <jansson.h>
+
 #include "os/netlink.h"
 
 struct restore;
+
+/* Write @doc to a file beside @path and rename it: a crash leaves the old or the new one. Returns 0 or
+ * -errno. */
+int restore_write(const char *path, const json_t *doc);
 
 /* Remember in the file at @path. What a killed daemon left there is put back first. Returns 0 or
  * -errno. @nl must stay until restore_undo(). */

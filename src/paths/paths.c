@@ -143,18 +143,13 @@ static void plan_endpoint(
 	};
 }
 
-static bool link_local(const struct ip_addr *ip)
-{
-	return ip->b[0] == 0xfe && (ip->b[1] & 0xc0) == 0x80;
-}
-
 /* LAN hosts speak to a WAN's address as well: what the main table reaches by other interfaces than
  * the WANs is reached by them from everywhere. */
 static void plan_inside(struct plan *plan, const struct paths *p, uint32_t table, const struct picture *now)
 {
 	for (int i = 0; i < now->routes; i++) {
 		struct nl_route route = now->route[i];
-		bool outside = route.table != RT_TABLE_MAIN || !route.to_bits || link_local(&route.to);
+		bool outside = route.table != RT_TABLE_MAIN || !route.to_bits || ip_is_link_local(&route.to);
 
 		for (unsigned int k = 0; k < p->n; k++)
 			outside = outside || route.ifindex == p->wan[k].ifindex;
@@ -296,7 +291,8 @@ static int apply_limits(const struct paths *p)
 
 	for (unsigned int i = 0; i < p->n; i++)
 		one_family = one_family || p->wan[i].has[FAMILY_4] != p->wan[i].has[FAMILY_6];
-	return restore_limits(p->restore, paths_links(p), one_family ? paths_links(p) : 0);
+	const unsigned int n = paths_links(p);
+	return restore_limits(p->restore, n, one_family ? n : 0);
 }
 
 /* ---- the configuration ---- */

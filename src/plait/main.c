@@ -273,41 +273,25 @@ static bool known(const char *command)
 
 /* ---- provisioning ---- */
 
-enum { OPT_INTERFACE = 256, OPT_SOURCE, OPT_LIFETIME, OPT_ORDER, OPT_PORT, OPT_ONLY, OPT_OPTION4, OPT_OPTION6 };
+/* What an option of provision says: they bear the names of the request's members. */
+enum { OPT_TEXT = 256, OPT_NUMBER, OPT_FLAG };
 
-static bool put_number(json_t *o, const char *key, const char *text)
+/* Take the option --@key into @o; false after a complaint. */
+static bool take_option(json_t *o, int kind, const char *key, const char *arg)
 {
 	char *end;
-	const long long v = strtoll(text, &end, 10);
 
-	if (!*text || *end) {
-		fprintf(stderr, "plait: --%s: expected a number, found \"%s\"\n", key, text);
+	switch (kind) {
+	case OPT_TEXT:
+		return json_object_set_new(o, key, json_string(arg)) == 0;
+	case OPT_FLAG:
+		return json_object_set_new(o, key, json_true()) == 0;
+	case OPT_NUMBER:
+		json_object_set_new(o, key, json_integer(strtoll(arg, &end, 10)));
+		if (*arg && !*end)
+			return true;
+		fprintf(stderr, "plait: --%s: expected a number, found \"%s\"\n", key, arg);
 		return false;
-	}
-	json_object_set_new(o, key, json_integer(v));
-	return true;
-}
-
-/* Take one option into @o; false after a complaint. */
-static bool take_option(json_t *o, int option, const char *arg)
-{
-	switch (option) {
-	case OPT_INTERFACE:
-		return json_object_set_new(o, "interface", json_string(arg)) == 0;
-	case OPT_SOURCE:
-		return json_object_set_new(o, "source", json_string(arg)) == 0;
-	case OPT_LIFETIME:
-		return put_number(o, "lifetime", arg);
-	case OPT_ORDER:
-		return put_number(o, "order", arg);
-	case OPT_PORT:
-		return put_number(o, "port", arg);
-	case OPT_ONLY:
-		return json_object_set_new(o, "only", json_true()) == 0;
-	case OPT_OPTION4:
-		return json_object_set_new(o, "option4", json_string(arg)) == 0;
-	case OPT_OPTION6:
-		return json_object_set_new(o, "option6", json_string(arg)) == 0;
 	default:
 		return false;
 	}
@@ -338,24 +322,24 @@ int main(int argc, char **argv)
 		{ "socket", required_argument, NULL, 's' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
-		{ "interface", required_argument, NULL, OPT_INTERFACE },
-		{ "source", required_argument, NULL, OPT_SOURCE },
-		{ "lifetime", required_argument, NULL, OPT_LIFETIME },
-		{ "order", required_argument, NULL, OPT_ORDER },
-		{ "port", required_argument, NULL, OPT_PORT },
-		{ "only", no_argument, NULL, OPT_ONLY },
-		{ "option4", required_argument, NULL, OPT_OPTION4 },
-		{ "option6", required_argument, NULL, OPT_OPTION6 },
+		{ "interface", required_argument, NULL, OPT_TEXT },
+		{ "source", required_argument, NULL, OPT_TEXT },
+		{ "lifetime", required_argument, NULL, OPT_NUMBER },
+		{ "order", required_argument, NULL, OPT_NUMBER },
+		{ "port", required_argument, NULL, OPT_NUMBER },
+		{ "only", no_argument, NULL, OPT_FLAG },
+		{ "option4", required_argument, NULL, OPT_TEXT },
+		{ "option6", required_argument, NULL, OPT_TEXT },
 		{ NULL, 0, NULL, 0 },
 	};
 	const char *path = NULL;
 	bool as_json = false;
-	int o, result;
+	int o, which = 0, result;
 
 	if (argc > 1 && !strcmp(argv[1], "lab"))
 		return run_lab(argv + 1);
 	json_t *const given = json_object(); /* for provision */
-	while ((o = getopt_long(argc, argv, "js:hV", longs, NULL)) != -1) {
+	while ((o = getopt_long(argc, argv, "js:hV", longs, &which)) != -1) {
 		switch (o) {
 		case 'j':
 			as_json = true;
@@ -371,7 +355,7 @@ int main(int argc, char **argv)
 			json_decref(given);
 			return 0;
 		default:
-			if (!take_option(given, o, optarg)) {
+			if (!take_option(given, o, longs[which].name, optarg)) {
 				json_decref(given);
 				return usage(stderr);
 			}

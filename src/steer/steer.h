@@ -43,7 +43,6 @@ enum carriage {
 };
 const char *carriage_text(enum carriage c);
 
-
 struct carried {
 	enum carriage most;
 	mono_t until;          /* below CARRY_ALL: when all is tried again */

@@ -308,7 +308,7 @@ void cpe_load_leases(struct cpe *c)
 		struct lease l;
 		json_object_del(o, "until");
 		json_object_set_new(o, "lifetime", json_integer(left));
-		if (left < 0 || !read_lease(c, o, &l, why, sizeof(why)) || leases_put(&c->leases, &l) < 0)
+		if ((until && left <= 0) || !read_lease(c, o, &l, why, sizeof(why)) || leases_put(&c->leases, &l) < 0)
 			continue;
 		say_lease(c, &l);
 	}

@@ -119,6 +119,20 @@ def test_kept_over_a_restart(lab, plait, server, tell):
     assert by_whom(lab, server) == "converter"
 
 
+def test_over_in_the_second_of_a_start(lab, plait, tell):
+    """No time is left: that is not for ever."""
+    assert tell("--lifetime", 600, lab.conv.addr4)[0] == 0
+    plait.cpe.stop()
+    path = plait.cpe.state + ".leases"
+    with open(path, encoding="utf-8") as file:
+        lease, = json.load(file)
+    time.sleep(1 - time.time() % 1)         # so that it is read within this second
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump([{**lease, "until": int(time.time())}], file)
+    plait.cpe.start()
+    assert plait.converters() == []
+
+
 WRONG = {
     "no address": (["converter.example"], "expected an IPv4 or IPv6 address"),
     "multicast": (["224.0.0.1"], "no host has it"),

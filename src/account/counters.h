@@ -7,6 +7,7 @@
 #define ACCOUNT_COUNTERS_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 /* X(name, help) */
@@ -52,6 +53,12 @@
 	X(bytes_up, "bytes from clients, of ended connections") \
 	X(bytes_down, "bytes to clients, of ended connections")
 
+/* One of them, for who goes through them all. */
+struct counter {
+	const char *name, *help;
+	uint64_t value;
+};
+
 #define X(name, help) uint64_t name;
 struct client_counters {
 	CLIENT_COUNTERS(X)
@@ -64,5 +71,8 @@ struct converter_counters {
 /* A new JSON object with every counter; the caller owns it. NULL without memory. */
 json_t *client_counters_json(const struct client_counters *c);
 json_t *converter_counters_json(const struct converter_counters *c);
+/* The counter with the number @i, from 0 on; false behind the last one. */
+bool client_counter(const struct client_counters *c, unsigned int i, struct counter *out);
+bool converter_counter(const struct converter_counters *c, unsigned int i, struct counter *out);
 
 #endif

@@ -55,20 +55,41 @@ int ip_parse(const char *text, struct ip_addr *out)
 
 /* Reads a number of at most @max: digits alone, for strtoul() takes signs and blanks too.
  * Returns it, or -EINVAL. */
-static int parse_bits(const char *text, int max)
+static int parse_number(const char *text, int max)
 {
-	int bits = 0;
+	int number = 0;
 
 	if (*text == '\0')
 		return -EINVAL;
 	for (; *text; text++) {
 		if (*text < '0' || *text > '9')
 			return -EINVAL;
-		bits = bits * 10 + (*text - '0');
-		if (bits > max)
+		number = number * 10 + (*text - '0');
+		if (number > max)
 			return -EINVAL;
 	}
-	return bits;
+	return number;
+}
+
+int endpoint_parse(const char *text, struct endpoint *out)
+{
+	const char *const colon = strrchr(text, ':');
+	const bool brackets = *text == '[' && colon && colon > text && colon[-1] == ']';
+	const char *const from = text + brackets;
+	const size_t len = colon ? (size_t)(colon - from) - brackets : 0;
+	char address[INET6_ADDRSTRLEN];
+	struct endpoint e;
+
+	if (!len || len >= sizeof(address))
+		return -EINVAL;
+	memcpy(address, from, len);
+	address[len] = '\0';
+	const int port = parse_number(colon + 1, UINT16_MAX);
+	if (port <= 0 || ip_parse(address, &e.ip) < 0 || brackets != (strchr(address, ':') != NULL))
+		return -EINVAL;
+	e.port = (uint16_t)port;
+	*out = e;
+	return 0;
 }
 
 /* The bits of byte @i that belong to a prefix of @bits bits. */
@@ -105,7 +126,7 @@ int prefix_parse(const char *text, struct prefix *out)
 
 	/* The notation decides, not the address: "::ffff:0:0/96" counts from the first bit. */
 	const int outside = strchr(address, ':') ? 0 : V4_BITS;
-	const int bits = slash ? parse_bits(slash + 1, 128 - outside) : 128 - outside;
+	const int bits = slash ? parse_number(slash + 1, 128 - outside) : 128 - outside;
 	if (bits < 0)
 		return -EINVAL;
 	p.bits = (uint8_t)(bits + outside);

@@ -43,6 +43,10 @@ struct ip_addr ip_from_v4(uint32_t v4);
 /* Reads "192.0.2.1" or "2001:db8::1". Returns 0, or -EINVAL with @out untouched. */
 int ip_parse(const char *text, struct ip_addr *out);
 
+/* Reads "192.0.2.1:80" or "[2001:db8::1]:80", with a port from 1 to 65535. Returns 0, or -EINVAL with
+ * @out untouched. */
+int endpoint_parse(const char *text, struct endpoint *out);
+
 /* Reads "192.0.2.0/24", "2001:db8::/32" or a plain address. Returns 0, -EINVAL when it is none,
  * or -ERANGE when bits are set behind the prefix; @out is untouched on failure. */
 int prefix_parse(const char *text, struct prefix *out);

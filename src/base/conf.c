@@ -136,6 +136,16 @@ int conf_check_address(cfg_t *cfg, cfg_opt_t *opt)
 	return conf_expected(cfg, opt, "an IPv4 or IPv6 address", text);
 }
 
+int conf_check_endpoint(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const char *const text = cfg_opt_getnstr(opt, 0);
+	struct endpoint e;
+
+	if (!*text || endpoint_parse(text, &e) == 0)
+		return 0;
+	return conf_expected(cfg, opt, "ADDRESS:PORT, as \"127.0.0.1:9801\" or \"[::1]:9801\"", text);
+}
+
 void conf_keep(const char *key, bool same)
 {
 	if (!same)

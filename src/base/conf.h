@@ -36,6 +36,7 @@ int conf_expected(cfg_t *cfg, const cfg_opt_t *opt, const char *expected, const 
 int conf_check_port(cfg_t *cfg, cfg_opt_t *opt);        /* 1-65535 */
 int conf_check_prefixes(cfg_t *cfg, cfg_opt_t *opt);    /* of a list of strings, the last one */
 int conf_check_address(cfg_t *cfg, cfg_opt_t *opt);     /* an address, or a list of them */
+int conf_check_endpoint(cfg_t *cfg, cfg_opt_t *opt);    /* ADDRESS:PORT, or nothing */
 int conf_check_positive(cfg_t *cfg, cfg_opt_t *opt);
 int conf_check_gate(cfg_t *cfg, cfg_opt_t *opt);        /* auto or off */
 

@@ -50,6 +50,7 @@ int converter_config_read(struct converter_config *c, const char *path)
 		CFG_STR("control", control, CFGF_NONE),
 		CFG_STR("state", state, CFGF_NONE),
 		CFG_STR("metrics", empty, CFGF_NONE),
+		CFG_STR("congestion", automatic, CFGF_NONE),
 		CFG_INT("workers", 0, CFGF_NONE),
 		CFG_INT("relay_buffer", 1 << 20, CFGF_NONE),
 		CFG_END(),
@@ -59,7 +60,7 @@ int converter_config_read(struct converter_config *c, const char *path)
 	c->cfg = conf_parse(path, opts, (struct conf_check[]){
 		{ "listen", conf_check_address }, { "port", conf_check_port },
 		{ "announce", check_announce }, { "clients", conf_check_prefixes }, { "deny_to", conf_check_prefixes },
-		{ "allow_to", conf_check_prefixes }, { "cookie", check_cookie }, { "gate", conf_check_gate },
+		{ "allow_to", conf_check_prefixes }, { "cookie", check_cookie }, { "gate", conf_check_gate }, { "metrics", conf_check_endpoint },
 		{ "relay_buffer", conf_check_positive }, { NULL, NULL } });
 	if (!c->cfg)
 		return -1;
@@ -74,6 +75,8 @@ int converter_config_read(struct converter_config *c, const char *path)
 	c->gate = !strcmp(cfg_getstr(c->cfg, "gate"), "auto");
 	c->control = cfg_getstr(c->cfg, "control");
 	c->state = cfg_getstr(c->cfg, "state");
+	c->metrics = cfg_getstr(c->cfg, "metrics");
+	c->congestion = cfg_getstr(c->cfg, "congestion");
 	c->workers = conf_workers(c->cfg);
 	c->relay_buffer = (size_t)cfg_getint(c->cfg, "relay_buffer");
 	return 0;
@@ -91,7 +94,8 @@ void converter_config_print(const struct converter_config *c)
 	printf("gate = %s\n", c->gate ? "auto" : "off");
 	printf("control = \"%s\"\n", c->control);
 	printf("state = \"%s\"\n", c->state);
-	printf("metrics = \"%s\"\n", cfg_getstr(c->cfg, "metrics"));
+	printf("metrics = \"%s\"\n", c->metrics);
+	printf("congestion = %s\n", c->congestion);
 	printf("workers = %u\n", c->workers);
 	printf("relay_buffer = %zu\n", c->relay_buffer);
 }

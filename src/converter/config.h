@@ -21,7 +21,7 @@ struct converter_config {
 	size_t n_clients, n_deny_to, n_allow_to;
 	bool cookie_required;
 	bool gate; /* gate = auto */
-	const char *control, *state, *path; /* path: of the file itself */
+	const char *control, *state, *metrics, *congestion, *path; /* path: of the file itself */
 	unsigned int workers;
 	size_t relay_buffer;
 };

@@ -520,6 +520,7 @@ static void on_relay_ended(struct converter *c)
 			c->counters.ended_finished++;
 		else
 			c->counters.ended_reset++;
+		free(s->relay.last); /* of servers that speak MPTCP */
 		apply(c, s, CONVERTER_RELAY_ENDED);
 		forget(c, s);
 	}
@@ -695,6 +696,9 @@ static void on_event(void *ctx, struct loop_tag t, uint32_t events)
 	case KIND_CONTROL_CLIENT:
 		control_on_client(c->control, t.ref);
 		break;
+	case KIND_METRICS:
+		metrics_serve(c->metrics);
+		break;
 	case KIND_DEADLINE:
 	case KIND_PATIENCE:
 	case KIND_ORPHANS:
@@ -748,6 +752,9 @@ static void on_timer(void *ctx, struct loop_tag t)
 	case KIND_CONTROL_CLIENT:
 		control_on_timer(c->control, t.ref);
 		break;
+	case KIND_METRICS:
+		metrics_on_timer(c->metrics);
+		break;
 	case KIND_GATE:
 	case KIND_LISTENER:
 	case KIND_CLIENT:
@@ -770,8 +777,9 @@ static int watch(struct converter *c, int fd, enum kind kind)
 
 static int open_listeners(struct converter *c)
 {
-	char text[ENDPOINT_TEXT];
+	char text[ENDPOINT_TEXT], congestion[SOCK_CONGESTION];
 
+	sock_choose_congestion(c->config->congestion, congestion); /* accepted connections inherit it */
 	for (unsigned int i = 0; i < c->config->n_listen; i++) {
 		const struct endpoint *const at = &c->config->listen[i];
 		c->listener[i] = sock_listen_convert(at, FASTOPEN_QUEUE);
@@ -779,6 +787,7 @@ static int open_listeners(struct converter *c)
 			log_error("cannot listen on %s: %s", endpoint_text(at, text), strerror(-c->listener[i]));
 			return c->listener[i];
 		}
+		sock_set_congestion(c->listener[i], congestion);
 		const int err = loop_add(&c->loop, c->listener[i], EPOLLIN,
 			tag(KIND_LISTENER, (struct slot_ref){ .slot = i }));
 		if (err)
@@ -840,6 +849,8 @@ int converter_open(struct converter *c, struct converter_config *config)
 	if (!err)
 		err = control_open(&c->control, config->control, &c->loop, KIND_CONTROL,
 			KIND_CONTROL_CLIENT, converter_answer_control, c);
+	if (!err)
+		err = metrics_open(&c->metrics, config->metrics, &c->loop, KIND_METRICS, converter_metrics, c);
 	return err;
 }
 
@@ -866,11 +877,13 @@ void converter_close(struct converter *c)
 		if (s->down >= 0)
 			sock_reset(s->down);
 		free(s->hs);
+		free(s->relay.last);
 	}
 	slots_done(&c->sessions);
 	flows_done(&c->flows);
 	replay_done(&c->replay);
 	control_close(c->control);
+	metrics_close(c->metrics);
 	if (c->addresses >= 0)
 		close(c->addresses);
 	if (c->signals >= 0)

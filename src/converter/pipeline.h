@@ -11,6 +11,7 @@
 #include "base/flows.h"
 #include "base/slots.h"
 #include "control/control.h"
+#include "control/metrics.h"
 #include "converter/config.h"
 #include "gate/queue.h"
 #include "os/loop.h"
@@ -37,6 +38,7 @@ struct converter {
 	struct cookie_keys cookies;
 	struct replay replay;
 	struct control *control;
+	struct metrics *metrics; /* NULL: not asked for */
 	struct converter_counters counters;
 	mono_t started;
 };

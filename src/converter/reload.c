@@ -38,6 +38,8 @@ static void keep_opened(struct converter_config *new, const struct converter_con
 {
 	conf_keep("listen, port or announce", same_sockets(old, new));
 	conf_keep("control", !strcmp(old->control, new->control));
+	conf_keep("congestion", !strcmp(old->congestion, new->congestion));
+	conf_keep("metrics", !strcmp(old->metrics, new->metrics));
 	conf_keep("state", !strcmp(old->state, new->state));
 	conf_keep("gate", old->gate == new->gate);
 	conf_keep("workers", old->workers == new->workers);

@@ -24,6 +24,7 @@ enum kind {
 	KIND_SIGNALS,
 	KIND_CONTROL,
 	KIND_CONTROL_CLIENT,
+	KIND_METRICS,
 };
 
 #define SESSIONS_MAX RELAY_MAX
@@ -82,7 +83,8 @@ json_t *converter_reload(struct converter *c);
 /* Who may use it, by the configuration. */
 void converter_take_policy(struct converter *c);
 
-/* status.c: what the control socket tells. */
+/* status.c: what the control socket tells, and the metrics. */
 json_t *converter_answer_control(void *ctx, const char *command);
+void converter_metrics(void *ctx, FILE *out);
 
 #endif

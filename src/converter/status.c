@@ -36,3 +36,20 @@ json_t *converter_answer_control(void *ctx, const char *command)
 	}
 	return NULL;
 }
+
+void converter_metrics(void *ctx, FILE *out)
+{
+	const struct converter *const c = ctx;
+	struct counter one;
+	char name[64];
+
+	metrics_head(out, "plait_converter_info", "gauge", "what this is");
+	metrics_line(out, "plait_converter_info", "version", PLAIT_VERSION, 1);
+	metrics_head(out, "plait_converter_sessions", "gauge", "connections that are open");
+	metrics_line(out, "plait_converter_sessions", NULL, NULL, c->sessions.used);
+	for (unsigned int i = 0; converter_counter(&c->counters, i, &one); i++) {
+		snprintf(name, sizeof(name), "plait_converter_%s_total", one.name);
+		metrics_head(out, name, "counter", one.help);
+		metrics_line(out, name, NULL, NULL, (double)one.value);
+	}
+}

@@ -178,6 +178,7 @@ int cpe_config_read(struct cpe_config *c, const char *path)
 		CFG_STR("control", control, CFGF_NONE),
 		CFG_STR("state", state, CFGF_NONE),
 		CFG_STR("metrics", empty, CFGF_NONE),
+		CFG_STR("congestion", automatic, CFGF_NONE),
 		CFG_INT("workers", 0, CFGF_NONE),
 		CFG_INT("relay_buffer", 1 << 20, CFGF_NONE),
 		CFG_END(),
@@ -190,7 +191,7 @@ int cpe_config_read(struct cpe_config *c, const char *path)
 		{ "converter", check_converter }, { "converter|address", conf_check_address },
 		{ "converter|port", conf_check_port }, { "handshake", check_handshake },
 		{ "distrust_ttl", conf_check_positive }, { "no_converter", check_no_converter },
-		{ "gate", conf_check_gate }, { "bypass", check_bypass }, { "relay_buffer", conf_check_positive }, { NULL, NULL } });
+		{ "gate", conf_check_gate }, { "metrics", conf_check_endpoint }, { "bypass", check_bypass }, { "relay_buffer", conf_check_positive }, { NULL, NULL } });
 	if (!c->cfg)
 		return -1;
 	if (!cfg_size(c->cfg, "lan")) {
@@ -209,6 +210,8 @@ int cpe_config_read(struct cpe_config *c, const char *path)
 	c->gate = !strcmp(cfg_getstr(c->cfg, "gate"), "auto");
 	c->control = cfg_getstr(c->cfg, "control");
 	c->state = cfg_getstr(c->cfg, "state");
+	c->metrics = cfg_getstr(c->cfg, "metrics");
+	c->congestion = cfg_getstr(c->cfg, "congestion");
 	c->workers = conf_workers(c->cfg);
 	c->relay_buffer = (size_t)cfg_getint(c->cfg, "relay_buffer");
 	return 0;
@@ -234,7 +237,8 @@ void cpe_config_print(const struct cpe_config *c)
 	conf_print_list(c->cfg, "bypass");
 	printf("control = \"%s\"\n", c->control);
 	printf("state = \"%s\"\n", c->state);
-	printf("metrics = \"%s\"\n", cfg_getstr(c->cfg, "metrics"));
+	printf("metrics = \"%s\"\n", c->metrics);
+	printf("congestion = %s\n", c->congestion);
 	printf("workers = %u\n", c->workers);
 	printf("relay_buffer = %zu\n", c->relay_buffer);
 }

@@ -29,7 +29,7 @@ struct cpe_config {
 	bool early;           /* handshake = early */
 	bool refuse;          /* no_converter = refuse */
 	bool gate;            /* gate = auto */
-	const char *control, *state, *path; /* path: of the file itself */
+	const char *control, *state, *metrics, *congestion, *path; /* path: of the file itself */
 	unsigned int workers;
 	size_t relay_buffer;
 };

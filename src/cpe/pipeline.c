@@ -239,6 +239,7 @@ static int open_upstream(struct cpe *c, struct session *s)
 		fast_open ? hs->out_len : 0);
 	if (s->up < 0)
 		return s->up;
+	sock_set_congestion(s->up, c->congestion);
 	if (c->up_gate)
 		err = cpe_gate_watch(c, s->up, v, s->ref, &s->up_near);
 	return err ? err : loop_add(&c->loop, s->up, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, tag(KIND_UP, s->ref));
@@ -827,6 +828,7 @@ static void start_relay(struct cpe *c, struct session *s)
 	if (s->lan_watched)
 		loop_del(&c->loop, s->lan);
 	loop_del(&c->loop, s->up);
+	cpe_figures_begin(c, s);
 	if (s->converter)
 		cpe_gate_unwatch(c, s->converter, &s->up_near);
 	free(s->hs);
@@ -851,6 +853,7 @@ static void on_relay_ended(struct cpe *c)
 			c->counters.ended_finished++;
 		else
 			c->counters.ended_reset++;
+		cpe_figures_end(c, s);
 		apply(c, s, CLIENT_RELAY_ENDED);
 		forget(c, s);
 	}
@@ -991,6 +994,15 @@ static void on_event(void *ctx, struct loop_tag t, uint32_t events)
 	case KIND_LINK_PROBE:
 		cpe_on_link_probe(c, t.ref.slot);
 		break;
+	case KIND_SUBFLOWS:
+		cpe_on_subflows(c);
+		break;
+	case KIND_FIGURES:
+		cpe_figures_read(c);
+		break;
+	case KIND_METRICS:
+		metrics_serve(c->metrics);
+		break;
 	case KIND_SIGNALS:
 		on_signals(c);
 		break;
@@ -1031,6 +1043,12 @@ static void on_timer(void *ctx, struct loop_tag t)
 	case KIND_LINKS_LOOK:
 		cpe_links_look(c);
 		break;
+	case KIND_FIGURES:
+		cpe_figures_on_timer(c);
+		break;
+	case KIND_METRICS:
+		metrics_on_timer(c->metrics);
+		break;
 	case KIND_CONTROL_CLIENT:
 		control_on_timer(c->control, t.ref);
 		break;
@@ -1041,6 +1059,7 @@ static void on_timer(void *ctx, struct loop_tag t)
 	case KIND_PROBE:
 	case KIND_LINK_PROBE:
 	case KIND_RELAYS:
+	case KIND_SUBFLOWS:
 	case KIND_SIGNALS:
 	case KIND_CONTROL:
 		break;
@@ -1083,12 +1102,14 @@ static int start_intercepting(struct cpe *c, struct netlink *nl)
 int cpe_open(struct cpe *c, struct cpe_config *config, struct netlink *nl, struct restore *restore)
 {
 	*c = (struct cpe){ .config = config, .relay_ended = -1, .links = -1, .signals = -1,
+		.subflows = -1,
 		.loop.epfd = -1, .intercept.listener = { -1, -1 } };
 	for (unsigned int i = 0; i < PATHS_MAX; i++) {
 		for (unsigned int k = 0; k < LINK_PROBES; k++)
 			c->link_probe[i][k].fd = -1;
 	}
 	take_config(c, nl, restore);
+	sock_choose_congestion(config->congestion, c->congestion);
 
 	int err = loop_init(&c->loop);
 	if (err)
@@ -1111,6 +1132,10 @@ int cpe_open(struct cpe *c, struct cpe_config *config, struct netlink *nl, struc
 	if (!err)
 		err = control_open(&c->control, config->control, &c->loop, KIND_CONTROL,
 			KIND_CONTROL_CLIENT, cpe_answer_control, c);
+	if (!err)
+		err = metrics_open(&c->metrics, config->metrics, &c->loop, KIND_METRICS, cpe_metrics, c);
+	if (!err)
+		err = cpe_figures_open(c);
 	if (!err)
 		err = paths_sync(&c->paths);
 	if (!err) {
@@ -1142,11 +1167,14 @@ void cpe_close(struct cpe *c)
 		if (s->lan >= 0)
 			sock_reset(s->lan);
 		free(s->hs);
+		free(s->relay.last);
 	}
 	slots_done(&c->sessions);
+	cpe_figures_close(c);
 	flows_done(&c->lan_flows);
 	flows_done(&c->up_flows);
 	control_close(c->control);
+	metrics_close(c->metrics);
 	if (c->links >= 0)
 		close(c->links);
 	if (c->signals >= 0)

@@ -10,11 +10,14 @@
 #include "account/counters.h"
 #include "base/flows.h"
 #include "control/control.h"
+#include "control/metrics.h"
 #include "cpe/config.h"
 #include "gate/queue.h"
 #include "intercept/tproxy.h"
 #include "os/loop.h"
 #include "os/restore.h"
+#include "os/sock.h"
+#include "paths/figures.h"
 #include "paths/paths.h"
 #include "relay/relay.h"
 #include "steer/leases.h"
@@ -40,6 +43,7 @@ struct cpe {
 	struct intercept intercept;
 	struct queue *lan_gate, *up_gate; /* NULL: none */
 	struct flows lan_flows, up_flows; /* to sessions; near ends: the server's, our socket's */
+	char congestion[SOCK_CONGESTION]; /* of connections to converters */
 	struct steer steer;
 	struct leases leases;
 	char leases_path[PATH_MAX];
@@ -47,7 +51,11 @@ struct cpe {
 	struct probe *probe[STEER_SLOTS]; /* heap; NULL: none under way */
 	struct link_probe link_probe[PATHS_MAX][LINK_PROBES];
 	mono_t links_due; /* when the links are looked at again */
+	struct figures figures;
+	bool looking; /* at all subflows, by parts */
+	int subflows; /* the kernel's events of them; -1: this kernel has none */
 	struct control *control;
+	struct metrics *metrics; /* NULL: not asked for */
 	struct client_counters counters;
 	mono_t started;
 };

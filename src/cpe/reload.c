@@ -13,6 +13,7 @@ static void forget_links(struct cpe *c, const struct wan *was)
 		if (!strcmp(was[i].name, c->paths.wan[i].name) && !strcmp(was[i].ifname, c->paths.wan[i].ifname))
 			continue;
 		cpe_link_forget(c, i);
+		figures_forget_link(&c->figures, i);
 		for (unsigned int k = 0; k < STEER_SLOTS; k++)
 			steer_carries_all(&c->steer.converter[k], i);
 	}
@@ -31,12 +32,14 @@ json_t *cpe_reload(struct cpe *c)
 		return refusal;
 	conf_keep("control", !strcmp(old->control, new.control));
 	conf_keep("state", !strcmp(old->state, new.state));
+	conf_keep("metrics", !strcmp(old->metrics, new.metrics));
 	conf_keep("gate", old->gate == new.gate);
 	conf_keep("workers", old->workers == new.workers);
 	conf_keep("relay_buffer", old->relay_buffer == new.relay_buffer);
 	new.gate = old->gate;
 	cpe_config_move(c->config, &new);
 
+	sock_choose_congestion(c->config->congestion, c->congestion);
 	c->steer.distrust_ttl = c->config->distrust_ttl;
 	memcpy(was, c->paths.wan, sizeof(was));
 	paths_configure(&c->paths, c->config->wan, c->config->n_wan);

@@ -4,6 +4,7 @@
 #define CPE_SESSION_H
 
 #include <jansson.h>
+#include <stdio.h>
 
 #include "base/flows.h"
 #include "cpe/pipeline.h"
@@ -25,9 +26,12 @@ enum kind {
 	KIND_LINKS,
 	KIND_LINKS_LOOK,
 	KIND_LINK_PROBE, /* slot: link * LINK_PROBES + its number */
+	KIND_SUBFLOWS,
+	KIND_FIGURES,
 	KIND_SIGNALS,
 	KIND_CONTROL,
 	KIND_CONTROL_CLIENT,
+	KIND_METRICS,
 };
 
 #define SESSIONS_MAX RELAY_MAX
@@ -83,6 +87,7 @@ struct session {
 	struct handshake *hs;
 	uint64_t early; /* bytes that went upstream before the relay */
 	mono_t opened, deadline;
+	struct session_figures figures;
 	struct relay relay;
 };
 
@@ -169,7 +174,18 @@ void cpe_link_doubt(struct cpe *c, struct wan *w);  /* no answer for a while */
 void cpe_link_silent(struct cpe *c, struct wan *w); /* nor to probes */
 void cpe_link_heard(struct cpe *c, struct wan *w, int64_t rtt); /* an answer, after @rtt us */
 
-/* status.c: what the control socket tells. */
+/* figures.c: what the links carry. */
+int cpe_figures_open(struct cpe *c); /* 0 or -errno */
+void cpe_figures_close(struct cpe *c);
+void cpe_figures_look(struct cpe *c);          /* unless it was done just now */
+void cpe_figures_read(struct cpe *c);
+void cpe_figures_on_timer(struct cpe *c);
+void cpe_on_subflows(struct cpe *c);           /* the kernel tells of some */
+void cpe_figures_begin(struct cpe *c, struct session *s); /* its socket is about to be the relay's */
+void cpe_figures_end(struct cpe *c, struct session *s);   /* its relay has ended */
+
+/* status.c: what the control socket tells, and the metrics. */
 json_t *cpe_answer_control(void *ctx, const char *command);
+void cpe_metrics(void *ctx, FILE *out);
 
 #endif

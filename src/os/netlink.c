@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <libmnl/libmnl.h>
 #include <linux/fib_rules.h>
+#include <linux/filter.h>
 #include <linux/genetlink.h>
 #include <linux/inet_diag.h>
 #include <linux/mptcp.h>
@@ -21,8 +22,12 @@
 
 struct netlink {
 	struct mnl_socket *route, *generic;
-	struct mnl_socket *diag; /* NULL: this kernel has none */
+	struct mnl_socket *diag, *look; /* NULL: this kernel has none */
+	uint8_t look_family; /* of the look at all subflows, ... */
+	uint16_t look_port;  /* ... and what is asked for */
+	uint32_t look_seq;
 	uint16_t mptcp; /* family number of "mptcp_pm" */
+	uint32_t events; /* its multicast group; 0: this kernel has none */
 	uint32_t seq;
 	char buf[BUFFER];
 };
@@ -153,6 +158,116 @@ int netlink_abort(struct netlink *nl, const struct endpoint *near, const struct 
 	memcpy(r->id.idiag_dst, far->ip.b + skip, 16 - skip);
 	r->id.idiag_cookie[0] = r->id.idiag_cookie[1] = INET_DIAG_NOCOOKIE;
 	return talk(nl, nl->diag, h, NULL, NULL);
+}
+
+struct subflow_sink {
+	netlink_subflow_fn *fn;
+	void *ctx;
+};
+
+/* The attribute @type among those of @nest, or NULL. */
+static const struct nlattr *nested(const struct nlattr *nest, uint16_t type)
+{
+	const struct nlattr *a;
+
+	mnl_attr_for_each_nested(a, nest) {
+		if (mnl_attr_get_type(a) == type)
+			return a;
+	}
+	return NULL;
+}
+
+/* Our token of the connection to which a socket belongs as a subflow, or 0. */
+static uint32_t token_of(const struct nlattr *ulp)
+{
+	const struct nlattr *const mptcp = nested(ulp, INET_ULP_INFO_MPTCP);
+	const struct nlattr *const token = mptcp ? nested(mptcp, MPTCP_SUBFLOW_ATTR_TOKEN_LOC) : NULL;
+
+	return token && mnl_attr_get_payload_len(token) == 4 ? mnl_attr_get_u32(token) : 0;
+}
+
+static struct endpoint diag_end(uint8_t family, const void *ip, uint16_t port)
+{
+	struct endpoint e = { .port = ntohs(port) };
+	uint32_t v4;
+
+	if (family == AF_INET) {
+		memcpy(&v4, ip, 4);
+		e.ip = ip_from_v4(v4);
+	} else {
+		memcpy(e.ip.b, ip, 16);
+	}
+	return e;
+}
+
+static int on_socket(const struct nlmsghdr *h, void *ctx)
+{
+	const struct inet_diag_msg *const d = mnl_nlmsg_get_payload(h);
+	const struct subflow_sink *const sink = ctx;
+	const struct nlattr *a, *info = NULL;
+	struct subflow_info s = { 0 };
+
+	mnl_attr_for_each(a, h, sizeof(*d)) {
+		if (mnl_attr_get_type(a) == INET_DIAG_INFO)
+			info = a;
+		else if (mnl_attr_get_type(a) == INET_DIAG_ULP_INFO)
+			s.token = token_of(a);
+	}
+	if (!s.token || !info)
+		return MNL_CB_OK;
+	s.flow.near = diag_end(d->idiag_family, d->id.idiag_src, d->id.idiag_sport);
+	s.flow.far = diag_end(d->idiag_family, d->id.idiag_dst, d->id.idiag_dport);
+	subflow_take(&s, mnl_attr_get_payload(info), mnl_attr_get_payload_len(info));
+	sink->fn(sink->ctx, &s);
+	return MNL_CB_OK;
+}
+
+/* All states of TCP with two ends that have something to say: not SYN_RECV, TIME_WAIT, CLOSE, LISTEN. */
+#define STATES_OF_INTEREST (1u << 1 | 1u << 2 | 1u << 4 | 1u << 5 | 1u << 8 | 1u << 9 | 1u << 11)
+
+int netlink_subflows_fd(const struct netlink *nl)
+{
+	return nl->look ? mnl_socket_get_fd(nl->look) : -1;
+}
+
+static int ask_family(struct netlink *nl)
+{
+	struct nlmsghdr *const h = begin(nl, SOCK_DIAG_BY_FAMILY, NLM_F_DUMP);
+	struct inet_diag_req_v2 *const r = mnl_nlmsg_put_extra_header(h, sizeof(*r));
+
+	r->sdiag_family = nl->look_family;
+	r->sdiag_protocol = IPPROTO_TCP;
+	r->idiag_ext = 1u << (INET_DIAG_INFO - 1);
+	r->idiag_states = STATES_OF_INTEREST;
+	r->id.idiag_dport = htons(nl->look_port);
+	nl->look_seq = h->nlmsg_seq;
+	return mnl_socket_sendto(nl->look, h, h->nlmsg_len) < 0 ? -errno : 0;
+}
+
+int netlink_subflows_ask(struct netlink *nl, uint16_t port)
+{
+	if (!nl->look)
+		return -EOPNOTSUPP;
+	nl->look_port = port;
+	nl->look_family = AF_INET;
+	return ask_family(nl);
+}
+
+int netlink_subflows_take(struct netlink *nl, netlink_subflow_fn *fn, void *ctx)
+{
+	struct subflow_sink sink = { .fn = fn, .ctx = ctx };
+	const ssize_t n = mnl_socket_recvfrom(nl->look, nl->buf, sizeof(nl->buf));
+
+	if (n < 0)
+		return -errno;
+	const int more = mnl_cb_run(nl->buf, (size_t)n, nl->look_seq, mnl_socket_get_portid(nl->look), on_socket, &sink);
+	if (more)
+		return more < 0 ? -errno : 1;
+	if (nl->look_family == AF_INET6)
+		return 0;
+	nl->look_family = AF_INET6;
+	const int err = ask_family(nl);
+	return err ? err : 1;
 }
 
 /* ---- MPTCP's path manager ---- */
@@ -472,12 +587,20 @@ int netlink_endpoints(struct netlink *nl, struct nl_endpoint *out, int max)
 
 static int on_family(const struct nlmsghdr *h, void *ctx)
 {
-	uint16_t *const family = ctx;
-	const struct nlattr *a;
+	struct netlink *const nl = ctx;
+	const struct nlattr *a, *group;
 
 	mnl_attr_for_each(a, h, sizeof(struct genlmsghdr)) {
 		if (mnl_attr_get_type(a) == CTRL_ATTR_FAMILY_ID)
-			*family = mnl_attr_get_u16(a);
+			nl->mptcp = mnl_attr_get_u16(a);
+		if (mnl_attr_get_type(a) != CTRL_ATTR_MCAST_GROUPS)
+			continue;
+		mnl_attr_for_each_nested(group, a) {
+			const struct nlattr *const name = nested(group, CTRL_ATTR_MCAST_GRP_NAME);
+			const struct nlattr *const id = nested(group, CTRL_ATTR_MCAST_GRP_ID);
+			if (name && id && !strcmp(mnl_attr_get_str(name), MPTCP_PM_EV_GRP_NAME))
+				nl->events = mnl_attr_get_u32(id);
+		}
 	}
 	return MNL_CB_OK;
 }
@@ -490,7 +613,7 @@ static int find_mptcp(struct netlink *nl)
 	g->cmd = CTRL_CMD_GETFAMILY;
 	g->version = 1;
 	mnl_attr_put_strz(h, CTRL_ATTR_FAMILY_NAME, MPTCP_PM_NAME);
-	const int err = talk(nl, nl->generic, h, on_family, &nl->mptcp);
+	const int err = talk(nl, nl->generic, h, on_family, nl);
 	return err == -ENOENT ? -EPROTONOSUPPORT : err;
 }
 
@@ -516,6 +639,7 @@ int netlink_open(struct netlink **out)
 	nl->route = open_bus(NETLINK_ROUTE);
 	nl->generic = nl->route ? open_bus(NETLINK_GENERIC) : NULL;
 	nl->diag = nl->generic ? open_bus(NETLINK_SOCK_DIAG) : NULL;
+	nl->look = nl->diag ? open_bus(NETLINK_SOCK_DIAG) : NULL;
 	if (!nl->generic)
 		err = -errno;
 	else
@@ -539,6 +663,8 @@ void netlink_close(struct netlink *nl)
 		mnl_socket_close(nl->generic);
 	if (nl->diag)
 		mnl_socket_close(nl->diag);
+	if (nl->look)
+		mnl_socket_close(nl->look);
 	free(nl);
 }
 
@@ -568,4 +694,87 @@ void netlink_changed(int fd)
 	/* What changed does not matter: the state is read anew. ENOBUFS means "much changed". */
 	while (recv(fd, buf, sizeof(buf), 0) >= 0 || errno == EINTR || errno == ENOBUFS)
 		;
+}
+
+/* ---- events of subflows ---- */
+
+/* Every MPTCP connection of the host makes events: of those only the ones of interest wake us. */
+static int filter_events(int fd)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, NLMSG_HDRLEN), /* struct genlmsghdr: cmd */
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, MPTCP_EVENT_SUB_ESTABLISHED, 1, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, MPTCP_EVENT_SUB_CLOSED, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+	};
+	const struct sock_fprog program = { .len = sizeof(code) / sizeof(code[0]), .filter = code };
+
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0 ? -errno : 0;
+}
+
+int netlink_watch_subflows(struct netlink *nl)
+{
+	const struct sockaddr_nl sa = { .nl_family = AF_NETLINK };
+	const int fd = nl->events ? socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_GENERIC)
+				  : -1;
+	int err;
+
+	if (fd < 0)
+		return nl->events ? -errno : -EOPNOTSUPP;
+	err = filter_events(fd);
+	if (!err && (bind(fd, (const struct sockaddr *)&sa, sizeof(sa)) < 0 ||
+			    setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &nl->events, sizeof(nl->events)) < 0))
+		err = -errno;
+	if (err) {
+		close(fd);
+		return err;
+	}
+	return fd;
+}
+
+static void take_event_attr(struct nl_event *out, const struct nlattr *a)
+{
+	switch (mnl_attr_get_type(a)) {
+	case MPTCP_ATTR_TOKEN:
+		out->token = mnl_attr_get_u32(a);
+		break;
+	case MPTCP_ATTR_SADDR4:
+	case MPTCP_ATTR_SADDR6:
+		out->flow.near.ip = get_ip(a);
+		break;
+	case MPTCP_ATTR_DADDR4:
+	case MPTCP_ATTR_DADDR6:
+		out->flow.far.ip = get_ip(a);
+		break;
+	case MPTCP_ATTR_SPORT:
+		out->flow.near.port = ntohs(mnl_attr_get_u16(a));
+		break;
+	case MPTCP_ATTR_DPORT:
+		out->flow.far.port = ntohs(mnl_attr_get_u16(a));
+		break;
+	case MPTCP_ATTR_ERROR:
+		out->error = mnl_attr_get_u8(a);
+		break;
+	}
+}
+
+bool netlink_event(int fd, struct nl_event *out)
+{
+	char buf[4096] __attribute__((aligned(NLMSG_ALIGNTO)));
+	const struct nlattr *a;
+	ssize_t n;
+
+	/* ENOBUFS: some are lost, others follow. */
+	do
+		n = recv(fd, buf, sizeof(buf), 0);
+	while (n < 0 && (errno == EINTR || errno == ENOBUFS));
+	const struct nlmsghdr *const h = (const struct nlmsghdr *)buf;
+	if (n <= 0 || !mnl_nlmsg_ok(h, (int)n))
+		return false;
+	const struct genlmsghdr *const g = mnl_nlmsg_get_payload(h);
+	*out = (struct nl_event){ .established = g->cmd == MPTCP_EVENT_SUB_ESTABLISHED };
+	mnl_attr_for_each(a, h, sizeof(*g))
+		take_event_attr(out, a);
+	return true;
 }

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "base/addr.h"
+#include "os/subflow.h"
 
 #define NETLINK_PROTOCOL 0x70 /* 'p', as in `ip route show proto 112`; unassigned in rt_protos */
 
@@ -80,6 +81,28 @@ int netlink_set_limits(struct netlink *nl, uint32_t subflows, uint32_t add_addrs
  * forgotten without a word, others are reset. Returns 0, -ENOENT when there is none, -EOPNOTSUPP where
  * the kernel cannot (CONFIG_INET_DIAG_DESTROY). */
 int netlink_abort(struct netlink *nl, const struct endpoint *near, const struct endpoint *far);
+
+/* A look at all subflows of this host's MPTCP connections with the far port @port (0: any), by parts, since
+ * there may be many: ask, and then take until there are no more; the fd (-1: this kernel has none) is
+ * readable meanwhile. @fn is called for each; it is gone after the call. Without CAP_NET_ADMIN there are
+ * none. To ask returns 0 or -errno; to take 1 when there are more, 0 when not, or -errno. */
+typedef void netlink_subflow_fn(void *ctx, const struct subflow_info *s);
+int netlink_subflows_fd(const struct netlink *nl);
+int netlink_subflows_ask(struct netlink *nl, uint16_t port);
+int netlink_subflows_take(struct netlink *nl, netlink_subflow_fn *fn, void *ctx);
+
+/* What happens to a subflow behind the first one, or to any that ends before its connection. */
+struct nl_event {
+	struct flow flow;
+	uint32_t token;   /* ours, of its connection */
+	bool established; /* else it is closed, */
+	int error;        /* ... with this positive errno, or 0 */
+};
+
+/* An fd that becomes readable when there are such events, or -errno. */
+int netlink_watch_subflows(struct netlink *nl);
+/* Take one event from it; false when there is none. */
+bool netlink_event(int fd, struct nl_event *out);
 
 /* Dumps: fill up to @max elements and return how many there are (at most @max), or -errno. Rules
  * are plait's own; routes those of the main table, and plait's own in the others. */

@@ -10,6 +10,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "base/log.h"
+
 #ifndef TCP_IS_MPTCP
 #define TCP_IS_MPTCP 43
 #endif
@@ -224,6 +226,33 @@ int sock_send_tcp(const struct ip_addr *from, const struct ip_addr *to, const vo
 	return send_raw(IPPROTO_TCP, from, to, segment, len);
 }
 
+void sock_choose_congestion(const char *wanted, char name[SOCK_CONGESTION])
+{
+	const bool any = !strcmp(wanted, "auto");
+	const char *const try = any ? "bbr" : wanted;
+	char own[SOCK_CONGESTION] = "";
+	socklen_t len = sizeof(own) - 1;
+	const int fd = open_tcp(AF_INET, IPPROTO_MPTCP);
+
+	*name = '\0';
+	if (fd < 0)
+		return;
+	getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, own, &len);
+	/* The kernel loads its module, if there is one. */
+	if (strlen(try) >= SOCK_CONGESTION || setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, try, (socklen_t)strlen(try)) < 0)
+		log_warning("this kernel has no congestion control \"%s\": going on with %s%s", try, own,
+			any ? ", which does badly on links that lose packets (modprobe tcp_bbr, or set `congestion`)" : "");
+	else if (strcmp(own, try) != 0)
+		strcpy(name, try);
+	close(fd);
+}
+
+void sock_set_congestion(int fd, const char *name)
+{
+	if (*name)
+		setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, (socklen_t)strlen(name));
+}
+
 int sock_name(int fd, struct endpoint *out)
 {
 	struct sockaddr_storage ss;
@@ -379,22 +408,67 @@ bool sock_mptcp_alone(int fd)
 	       head.num_subflows == 0;
 }
 
+/* The kernel's addresses of a subflow, taken for the flow that it is; false for a family unknown. */
+static bool flow_of(const struct mptcp_subflow_addrs *a, struct flow *out)
+{
+	struct sockaddr_storage local, remote;
+
+	memcpy(&local, &a->ss_local, sizeof(local));
+	memcpy(&remote, &a->ss_remote, sizeof(remote));
+	return endpoint_from_sockaddr(&local, &out->near) == 0 && endpoint_from_sockaddr(&remote, &out->far) == 0;
+}
+
 unsigned int sock_subflow(int fd, struct endpoint *near, struct endpoint *far)
 {
 	struct {
 		struct mptcp_subflow_data head;
 		struct mptcp_subflow_addrs subflow;
 	} list = { .head = { .size_subflow_data = sizeof(list.head), .size_user = sizeof(list.subflow) } };
-	struct sockaddr_storage local, remote;
 	socklen_t len = sizeof(list);
+	struct flow flow;
 
-	if (getsockopt(fd, SOL_MPTCP, MPTCP_SUBFLOW_ADDRS, &list, &len) < 0 || !list.head.num_subflows)
+	if (getsockopt(fd, SOL_MPTCP, MPTCP_SUBFLOW_ADDRS, &list, &len) < 0 || !list.head.num_subflows ||
+		!flow_of(&list.subflow, &flow))
 		return 0;
-	memcpy(&local, &list.subflow.ss_local, sizeof(local));
-	memcpy(&remote, &list.subflow.ss_remote, sizeof(remote));
-	if (endpoint_from_sockaddr(&local, near) < 0 || endpoint_from_sockaddr(&remote, far) < 0)
-		return 0;
+	*near = flow.near;
+	*far = flow.far;
 	return list.head.num_subflows;
+}
+
+unsigned int sock_subflows(int fd, struct subflow_info *out, unsigned int max)
+{
+	struct {
+		struct mptcp_subflow_data head;
+		struct mptcp_subflow_addrs subflow[SUBFLOWS_MAX];
+	} addrs = { .head = { .size_subflow_data = sizeof(addrs.head), .size_user = sizeof(addrs.subflow[0]) } };
+	struct {
+		struct mptcp_subflow_data head;
+		struct tcp_info subflow[SUBFLOWS_MAX];
+	} infos = { .head = { .size_subflow_data = sizeof(infos.head), .size_user = sizeof(infos.subflow[0]) } };
+	socklen_t addrs_len = sizeof(addrs), infos_len = sizeof(infos);
+	unsigned int n = 0;
+
+	/* Two looks: should one have come or gone between them, which is which is not known. */
+	if (getsockopt(fd, SOL_MPTCP, MPTCP_TCPINFO, &infos, &infos_len) < 0 ||
+		getsockopt(fd, SOL_MPTCP, MPTCP_SUBFLOW_ADDRS, &addrs, &addrs_len) < 0 ||
+		infos.head.num_subflows != addrs.head.num_subflows)
+		return 0;
+	/* A kernel that tells less puts them closer together. */
+	const size_t each = infos.head.size_kernel < sizeof(infos.subflow[0]) ? infos.head.size_kernel
+										: sizeof(infos.subflow[0]);
+	for (unsigned int i = 0; i < addrs.head.num_subflows && i < SUBFLOWS_MAX && n < max; i++) {
+		out[n] = (struct subflow_info){ 0 };
+		subflow_take(&out[n], (const uint8_t *)infos.subflow + i * each, each);
+		n += flow_of(&addrs.subflow[i], &out[n].flow);
+	}
+	return n;
+}
+
+uint32_t sock_mptcp_token(int fd)
+{
+	struct mptcp_info info;
+
+	return mptcp_info(fd, &info) ? info.mptcpi_token : 0;
 }
 
 void sock_keepalive(int fd, int idle)

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/addr.h"
+#include "os/subflow.h"
 
 /* TCP options with numbers that older C libraries do not name. */
 #ifndef IPPROTO_MPTCP
@@ -44,6 +45,15 @@ int sock_send_icmp(const struct ip_addr *to, const void *msg, size_t len);
  * lets the buffers of a connection's subflows grow together, and not those that join later: with the
  * default, a connection that has lost all its first ones has a window of 64 KiB for the rest of its life. */
 #define SOCK_SUBFLOW_BUFFER (1l << 20)
+
+/* The congestion control that connections between client and converter are to have. Loss-based ones give
+ * away most of a link that loses packets at random, as radio links do. @wanted: a name, or "auto", which is
+ * "bbr" where the kernel has it. Its name goes to @name, which is empty for what sockets have by themselves;
+ * they keep that, and the log says so, when the kernel does not have what is wanted. */
+#define SOCK_CONGESTION 16
+void sock_choose_congestion(const char *wanted, char name[SOCK_CONGESTION]);
+/* Give a connection, or those of a listener, this one; nothing is done for an empty name. */
+void sock_set_congestion(int fd, const char *name);
 
 /* Send a TCP segment, with its checksum, between two addresses. Returns 0 or -errno. */
 int sock_send_tcp(const struct ip_addr *from, const struct ip_addr *to, const void *segment, size_t len);
@@ -80,6 +90,10 @@ bool sock_mptcp_alone(int fd);
 bool sock_fin_unheard(int fd);
 /* How many subflows the connection has (0: it is plain TCP), and the ends of one of them. */
 unsigned int sock_subflow(int fd, struct endpoint *near, struct endpoint *far);
+/* All subflows of an MPTCP connection, at most @max; their token is not told. Returns how many. */
+unsigned int sock_subflows(int fd, struct subflow_info *out, unsigned int max);
+/* Our token of an MPTCP connection (RFC 8684 3.2), or 0. */
+uint32_t sock_mptcp_token(int fd);
 /* Probe for a peer that vanished: after @idle seconds without traffic, then every minute. */
 void sock_keepalive(int fd, int idle);
 /* The same at once, and every second until sock_keepalive() is called. */

@@ -12,9 +12,11 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
-#define COLUMNS_MAX 16
+#define COLUMNS_MAX 32
+#define TEXT_MAX    512
 #define EXIT_USAGE  2
 
 static const char *const sockets[] = { "/run/plait/cpe.sock", "/run/plait/converter.sock" };
@@ -24,7 +26,7 @@ static const struct {
 } commands[] = {
 	{ "status", "what a daemon is, and its counters" },
 	{ "sessions", "the connections that it carries now" },
-	{ "paths", "the WAN links of the CPE, and whether they are used" },
+	{ "paths", "the WAN links of the CPE, whether they work, and what they carry" },
 	{ "converters", "the converters of the CPE, and whether they are trusted" },
 	{ "reload", "read the configuration again; what is wrong with it changes nothing" },
 	{ "provision", "tell the CPE the converters that a link's DHCP server names; see below" },
@@ -32,7 +34,7 @@ static const struct {
 
 static int usage(FILE *to)
 {
-	fprintf(to, "usage: plait COMMAND [--json] [--socket PATH]\n"
+	fprintf(to, "usage: plait COMMAND [--json] [--watch] [--socket PATH]\n"
 		    "       plait lab ...\n\n");
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		fprintf(to, "  %-12s%s\n", commands[i].name, commands[i].help);
@@ -43,6 +45,7 @@ static int usage(FILE *to)
 		    "  --lifetime S  for so many seconds (0: for ever)   --order N  100; less comes first\n"
 		    "  --port N      5124                                 --only     reached over this link only\n"
 		    "  --option4 HEX, --option6 HEX  the content of a DHCP option in place of addresses\n");
+	fprintf(to, "\nTables leave out columns that say nothing; --json has all. --watch repeats it every second.\n");
 	fprintf(to, "\nWithout --socket, the daemons at %s and %s are asked.\n", sockets[0], sockets[1]);
 	return to == stdout ? 0 : EXIT_USAGE;
 }
@@ -100,9 +103,17 @@ static json_t *ask(int fd, const char *path, const char *command, const char *wh
 
 /* ---- printing ---- */
 
-static void value_text(const json_t *v, char *text, size_t size);
+static void value_text(const char *key, const json_t *v, char *text, size_t size);
 
-/* "dsl all, lte nothing 28.4": the members of an object, without figures that are 0. */
+/* Whether a value says nothing: 0, no text, no members. */
+static bool is_nothing(const json_t *v)
+{
+	return (json_is_number(v) && json_number_value(v) == 0) || (json_is_string(v) && !*json_string_value(v)) ||
+	       (json_is_object(v) && !json_object_size(v));
+}
+
+/* "dsl all, lte nothing seconds_left 28.4": the members of an object that say something; numbers with
+ * their names. */
 static void members_text(const json_t *o, char *text, size_t size)
 {
 	const char *key;
@@ -111,25 +122,38 @@ static void members_text(const json_t *o, char *text, size_t size)
 
 	*text = 0;
 	json_object_foreach((json_t *)o, key, v) {
-		char inner[64];
-		if (json_is_real(v) && json_real_value(v) == 0)
+		char inner[TEXT_MAX];
+		if (is_nothing(v))
 			continue;
-		value_text(v, inner, sizeof(inner));
-		/* The names of a record's fields are for programs; those of a list's elements tell. */
-		const int n = json_is_object(v) ? snprintf(text + len, size - len, "%s%s %s", len ? ", " : "", key, inner)
-						: snprintf(text + len, size - len, "%s%s", len ? " " : "", inner);
+		value_text(key, v, inner, sizeof(inner));
+		const char *const gap = !len ? "" : json_is_object(v) ? ", " : " ";
+		const int n = json_is_string(v) ? snprintf(text + len, size - len, "%s%s", gap, inner)
+						: snprintf(text + len, size - len, "%s%s %s", gap, key, inner);
 		len += n > 0 ? (size_t)n : 0;
 		if (len >= size)
 			return;
 	}
 }
 
-static void value_text(const json_t *v, char *text, size_t size)
+/* "12.3 MB" */
+static void bytes_text(double n, char *text, size_t size)
+{
+	static const char *const units[] = { "B", "kB", "MB", "GB", "TB", "PB" };
+	size_t i = 0;
+
+	for (; n >= 1000 && i + 1 < sizeof(units) / sizeof(units[0]); i++)
+		n /= 1000;
+	snprintf(text, size, i ? "%.1f %s" : "%.0f %s", n, units[i]);
+}
+
+static void value_text(const char *key, const json_t *v, char *text, size_t size)
 {
 	if (json_is_object(v))
 		members_text(v, text, size);
 	else if (json_is_string(v))
 		snprintf(text, size, "%s", *json_string_value(v) ? json_string_value(v) : "-");
+	else if (json_is_integer(v) && (!strncmp(key, "bytes_", 6) || !strcmp(key, "resent")))
+		bytes_text(json_number_value(v), text, size);
 	else if (json_is_integer(v))
 		snprintf(text, size, "%lld", (long long)json_integer_value(v));
 	else if (json_is_real(v))
@@ -138,50 +162,63 @@ static void value_text(const json_t *v, char *text, size_t size)
 		snprintf(text, size, "%s", json_is_true(v) ? "yes" : json_is_false(v) ? "no" : "?");
 }
 
+struct column {
+	const char *key;
+	int width;
+};
+
+/* The columns of a table in which any row says something; returns how many. */
+static int plan_columns(const json_t *list, struct column column[COLUMNS_MAX])
+{
+	char text[TEXT_MAX];
+	int columns = 0;
+	const char *key;
+	json_t *v, *row;
+	size_t i;
+
+	json_object_foreach(json_array_get(list, 0), key, v) {
+		struct column c = { .key = key, .width = (int)strlen(key) };
+		bool says = false;
+		json_array_foreach(list, i, row) {
+			v = json_object_get(row, key);
+			value_text(key, v, text, sizeof(text));
+			c.width = c.width < (int)strlen(text) ? (int)strlen(text) : c.width;
+			says = says || !is_nothing(v);
+		}
+		if (says && columns < COLUMNS_MAX)
+			column[columns++] = c;
+	}
+	return columns;
+}
+
 /* Objects with the same keys, as a table whose columns are as wide as they must be. */
 static void print_table(const json_t *list)
 {
-	int width[COLUMNS_MAX] = { 0 };
-	char text[128];
-	const char *key;
-	json_t *row, *v;
+	struct column column[COLUMNS_MAX];
+	const int columns = plan_columns(list, column);
+	char text[TEXT_MAX];
+	const json_t *row;
 	size_t i;
 
-	if (!json_array_size(list)) {
+	if (!columns) {
 		printf("none\n");
 		return;
 	}
-	for (int pass = 0; pass < 2; pass++) {
-		for (i = 0; i <= json_array_size(list); i++) {
-			int column = 0;
-			/* The first line is the keys. */
-			row = json_array_get(list, i ? i - 1 : 0);
-			json_object_foreach(row, key, v) {
-				if (i)
-					value_text(v, text, sizeof(text));
-				else
-					snprintf(text, sizeof(text), "%s", key);
-				const int len = (int)strlen(text);
-				if (column == COLUMNS_MAX)
-					break;
-				if (pass)
-					/* json_object_foreach() is a loop, which cppcheck does not see
-					 * without jansson's header. */
-					/* cppcheck-suppress knownConditionTrueFalse */
-					printf("%s%-*s", column ? "  " : "", width[column], text);
-				else if (len > width[column])
-					width[column] = len;
-				column++;
-			}
-			if (pass)
-				printf("\n");
+	for (int c = 0; c < columns; c++)
+		printf("%s%-*s", c ? "  " : "", c + 1 < columns ? column[c].width : 0, column[c].key);
+	printf("\n");
+	json_array_foreach(list, i, row) {
+		for (int c = 0; c < columns; c++) {
+			value_text(column[c].key, json_object_get(row, column[c].key), text, sizeof(text));
+			printf("%s%-*s", c ? "  " : "", c + 1 < columns ? column[c].width : 0, text);
 		}
+		printf("\n");
 	}
 }
 
 static void print_object(const json_t *o, int indent)
 {
-	char text[128];
+	char text[TEXT_MAX];
 	const char *key;
 	json_t *v;
 
@@ -190,7 +227,7 @@ static void print_object(const json_t *o, int indent)
 			printf("%*s%s\n", indent, "", key);
 			print_object(v, indent + 2);
 		} else {
-			value_text(v, text, sizeof(text));
+			value_text(key, v, text, sizeof(text));
 			printf("%*s%-*s %s\n", indent, "", 24 - indent, key, text);
 		}
 	}
@@ -249,6 +286,22 @@ static int ask_all(const char *command, const char *what, bool as_json)
 		fprintf(stderr, "plait: no daemon runs here: expected %s or %s, or --socket PATH\n", sockets[0],
 			sockets[1]);
 	return result;
+}
+
+/* The answer again every second, on a clean screen where there is one, until something fails. */
+static int watch(const char *path, const char *command, bool as_json)
+{
+	const struct timespec second = { .tv_sec = 1 };
+	int result;
+
+	for (;;) {
+		if (isatty(STDOUT_FILENO) && !as_json)
+			printf("\033[H\033[2J");
+		result = path ? ask_one(path, command, NULL, as_json) : ask_all(command, NULL, as_json);
+		if (fflush(stdout) != 0 || result)
+			return 1;
+		nanosleep(&second, NULL);
+	}
 }
 
 static int run_lab(char **argv)
@@ -320,6 +373,7 @@ int main(int argc, char **argv)
 	static const struct option longs[] = {
 		{ "json", no_argument, NULL, 'j' },
 		{ "socket", required_argument, NULL, 's' },
+		{ "watch", no_argument, NULL, 'w' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
 		{ "interface", required_argument, NULL, OPT_TEXT },
@@ -333,19 +387,22 @@ int main(int argc, char **argv)
 		{ NULL, 0, NULL, 0 },
 	};
 	const char *path = NULL;
-	bool as_json = false;
+	bool as_json = false, watches = false;
 	int o, which = 0, result;
 
 	if (argc > 1 && !strcmp(argv[1], "lab"))
 		return run_lab(argv + 1);
 	json_t *const given = json_object(); /* for provision */
-	while ((o = getopt_long(argc, argv, "js:hV", longs, &which)) != -1) {
+	while ((o = getopt_long(argc, argv, "js:whV", longs, &which)) != -1) {
 		switch (o) {
 		case 'j':
 			as_json = true;
 			break;
 		case 's':
 			path = optarg;
+			break;
+		case 'w':
+			watches = true;
 			break;
 		case 'h':
 			json_decref(given);
@@ -363,10 +420,13 @@ int main(int argc, char **argv)
 	}
 	const char *const command = argv[optind];
 	const bool provisions = command && !strcmp(command, "provision");
-	if (!command || !known(command) || (!provisions && (optind + 1 != argc || json_object_size(given))))
+	const bool changes = provisions || (command && !strcmp(command, "reload"));
+	if (!command || !known(command) || (watches && changes) || (!provisions && (optind + 1 != argc || json_object_size(given))))
 		result = usage(stderr);
 	else if (provisions)
 		result = provision(given, argv + optind + 1, path, as_json);
+	else if (watches)
+		result = watch(path, command, as_json);
 	else
 		result = path ? ask_one(path, command, NULL, as_json) : ask_all(command, NULL, as_json);
 	json_decref(given);

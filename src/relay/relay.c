@@ -161,11 +161,26 @@ static bool has_late_fin(const struct relay *r)
 	return r->way[RELAY_CLIENT].late || r->way[RELAY_SERVER].late;
 }
 
+/* The figures of the server side's subflows go with its socket. */
+static void keep_figures(struct relay *r)
+{
+	struct subflow_info last[SUBFLOWS_MAX];
+	const unsigned int n = sock_subflows(r->fd[RELAY_SERVER], last, SUBFLOWS_MAX);
+
+	r->last = n ? malloc(n * sizeof(last[0])) : NULL;
+	if (!r->last)
+		return;
+	memcpy(r->last, last, n * sizeof(last[0]));
+	r->n_last = n;
+}
+
 static void end(struct worker *w, struct relay *r, enum relay_end how)
 {
 	if (r->ended)
 		return;
 	r->ended = true;
+	if (how != RELAY_END_STOPPED)
+		keep_figures(r);
 	if (r->is_lively)
 		LIST_REMOVE(r, lively);
 	if (has_late_fin(r))

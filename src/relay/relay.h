@@ -37,6 +37,7 @@
 #include <sys/queue.h>
 
 #include "base/slots.h"
+#include "os/subflow.h"
 
 #define RELAY_READ_MIN      (16u << 10)  /* bytes; small enough for thousands of slow readers */
 #define RELAY_BACKLOG_TOTAL (64u << 20)  /* bytes a worker: a router has some hundred MB */
@@ -71,6 +72,8 @@ struct relay {
 	struct relay_way way[2]; /* by the side that is read */
 	uint32_t slot, gen; /* in the worker's table */
 	uint8_t ended;
+	struct subflow_info *last; /* heap, the owner frees it: the server side's subflows at the end; NULL: none */
+	unsigned int n_last;
 
 	LIST_ENTRY(relay) lively; /* of those that moved bytes lately */
 	LIST_ENTRY(relay) late;   /* of those with a FIN that waits */

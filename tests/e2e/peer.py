@@ -14,6 +14,7 @@ import time
 MPTCP = 262
 FASTOPEN_NO_COOKIE = 34
 CHUNK = 1 << 18
+MB = 1 << 20
 
 _ports = itertools.count(7001)
 

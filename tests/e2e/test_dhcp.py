@@ -9,12 +9,11 @@ import signal
 
 import pytest
 
-from peer import Transfer, ask
+from peer import MB, Transfer, ask
 from plaitlab import Link, LabError, wait_until
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 HOOKS = os.path.join(TOP, "packaging", "dhcp")
-MB = 1 << 20
 LINKS = [Link("dsl", rate=60, delay=10), Link("lte", rate=40, delay=15)]
 
 

@@ -9,11 +9,10 @@ import time
 
 import pytest
 
-from peer import Transfer
+from peer import MB, Transfer
 from plaitlab import Link, wait_until
 from plaitlab.flap import HOWS, Flapper, Progress
 
-MB = 1 << 20
 LINKS = [Link("dsl", rate=60, delay=10), Link("lte", rate=40, delay=15)]
 # Both links get other addresses while the end of an upload, and its FIN, are on their way.
 KNOWN = [364624947, 767826479]

@@ -3,11 +3,10 @@
 
 import pytest
 
-from peer import Server, Transfer, connect, upper
+from peer import MB, Server, Transfer, connect, upper
 from plaitlab import Lab, Link, wait_until
 from plaitlab.daemons import Plait
 
-MB = 1 << 20
 
 
 def transfer(lab, way, size, family="4"):

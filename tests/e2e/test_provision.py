@@ -8,12 +8,11 @@ import time
 
 import pytest
 
-from peer import Server, Transfer, ask
+from peer import MB, Server, Transfer, ask
 from plaitlab import Link, wait_until
 from plaitlab.daemons import Plait
 
 OTHER_PORT = 5125
-MB = 1 << 20
 LINKS = [Link("dsl", rate=60, delay=10), Link("lte", rate=40, delay=15)]
 
 

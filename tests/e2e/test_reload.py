@@ -7,12 +7,11 @@ import socket
 
 import pytest
 
-from peer import Server, Transfer, ask, connect, exactly, outcome
+from peer import MB, Server, Transfer, ask, connect, exactly, outcome
 from plaitlab import Link, wait_until
 from plaitlab.daemons import Plait
 
 OTHER_PORT = 5125
-MB = 1 << 20
 LINKS = [Link("dsl", rate=60, delay=10), Link("lte", rate=40, delay=15)]
 
 

@@ -280,6 +280,26 @@ static void test_sockaddr_refuses_and_leaves_output(void **state)
 	assert_memory_equal(&out, &out_before, sizeof(out));
 }
 
+static void test_endpoint_parse(void **state)
+{
+	static const char *const good[] = { "192.0.2.1:80", "[2001:db8::1]:65535", "[::]:1" };
+	static const char *const bad[] = { "", ":", ":80", "80", "192.0.2.1", "192.0.2.1:", "192.0.2.1:0", "192.0.2.1:65536",
+		"192.0.2.1:+80", "[192.0.2.1]:80", "2001:db8::1:80", "[2001:db8::1]", "[2001:db8::1:80", "[]:80", "host:80",
+		"[2001:db8:0000:0000:0000:0000:0000:0000:0000:0001]:80" };
+	char text[ENDPOINT_TEXT];
+	struct endpoint e;
+
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		assert_int_equal(endpoint_parse(good[i], &e), 0);
+		assert_string_equal(endpoint_text(&e, text), good[i]);
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		const struct endpoint before = e;
+		assert_int_equal(endpoint_parse(bad[i], &e), -EINVAL);
+		assert_memory_equal(&e, &before, sizeof(e));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -289,6 +309,7 @@ int main(void)
 		cmocka_unit_test(test_ip_parse_refuses),
 		cmocka_unit_test(test_ip_text),
 		cmocka_unit_test(test_endpoint_text),
+		cmocka_unit_test(test_endpoint_parse),
 		cmocka_unit_test(test_prefix_parse_and_text),
 		cmocka_unit_test(test_prefix_parse_refuses),
 		cmocka_unit_test(test_prefix_has),

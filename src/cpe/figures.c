@@ -131,15 +131,15 @@ void cpe_on_subflows(struct cpe *c)
 
 /* ---- sessions ---- */
 
-void cpe_figures_begin(struct cpe *c, struct session *s)
+bool cpe_figures_begin(struct cpe *c, struct session *s)
 {
-	struct flow first;
+	const uint32_t token = sock_mptcp_token(s->up);
+	struct flow first = { .near = s->up_near, .far = s->converter->at };
 
-	if (!s->converter || sock_name(s->up, &first.near) < 0)
-		return;
-	first.far = s->converter->at;
-	figures_begin(&c->figures, &s->figures, s->ref, sock_mptcp_token(s->up), &first,
-		link_at(c, &first.near.ip));
+	if (!token || (!first.near.port && sock_name(s->up, &first.near) < 0))
+		return false;
+	figures_begin(&c->figures, &s->figures, s->ref, token, &first, link_at(c, &first.near.ip));
+	return true;
 }
 
 void cpe_figures_end(struct cpe *c, struct session *s)

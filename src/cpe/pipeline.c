@@ -821,14 +821,13 @@ static void start_relay(struct cpe *c, struct session *s)
 	}
 	if (s->converter) {
 		c->counters.converted++;
-		c->counters.tcp_fallback += !sock_is_mptcp(s->up);
+		c->counters.tcp_fallback += !cpe_figures_begin(c, s) && !sock_is_mptcp(s->up);
 	} else {
 		c->counters.direct++;
 	}
 	if (s->lan_watched)
 		loop_del(&c->loop, s->lan);
 	loop_del(&c->loop, s->up);
-	cpe_figures_begin(c, s);
 	if (s->converter)
 		cpe_gate_unwatch(c, s->converter, &s->up_near);
 	free(s->hs);

@@ -181,8 +181,9 @@ void cpe_figures_look(struct cpe *c);          /* unless it was done just now */
 void cpe_figures_read(struct cpe *c);
 void cpe_figures_on_timer(struct cpe *c);
 void cpe_on_subflows(struct cpe *c);           /* the kernel tells of some */
-void cpe_figures_begin(struct cpe *c, struct session *s); /* its socket is about to be the relay's */
-void cpe_figures_end(struct cpe *c, struct session *s);   /* its relay has ended */
+/* The session's socket is about to be the relay's. Returns whether it is an MPTCP connection. */
+bool cpe_figures_begin(struct cpe *c, struct session *s);
+void cpe_figures_end(struct cpe *c, struct session *s); /* its relay has ended */
 
 /* status.c: what the control socket tells, and the metrics. */
 json_t *cpe_answer_control(void *ctx, const char *command);

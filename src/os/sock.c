@@ -435,33 +435,89 @@ unsigned int sock_subflow(int fd, struct endpoint *near, struct endpoint *far)
 	return list.head.num_subflows;
 }
 
+/* What the kernel tells of each subflow. */
+struct tcpinfos {
+	struct mptcp_subflow_data head;
+	struct tcp_info subflow[SUBFLOWS_MAX];
+};
+
+static bool get_tcpinfos(int fd, struct tcpinfos *out)
+{
+	socklen_t len = sizeof(*out);
+
+	out->head = (struct mptcp_subflow_data){ .size_subflow_data = sizeof(out->head),
+		.size_user = sizeof(out->subflow[0]) };
+	return getsockopt(fd, SOL_MPTCP, MPTCP_TCPINFO, out, &len) == 0;
+}
+
+/* Of one of them. A kernel that tells less puts them closer together. */
+static struct tcp_info tcpinfo_of(const struct tcpinfos *t, unsigned int i)
+{
+	const size_t size = t->head.size_kernel < sizeof(t->subflow[0]) ? t->head.size_kernel : sizeof(t->subflow[0]);
+	struct tcp_info info = { 0 };
+
+	memcpy(&info, (const uint8_t *)t->subflow + i * size, size);
+	return info;
+}
+
+static unsigned int tcpinfos_count(const struct tcpinfos *t)
+{
+	return t->head.num_subflows < SUBFLOWS_MAX ? t->head.num_subflows : SUBFLOWS_MAX;
+}
+
 unsigned int sock_subflows(int fd, struct subflow_info *out, unsigned int max)
 {
 	struct {
 		struct mptcp_subflow_data head;
 		struct mptcp_subflow_addrs subflow[SUBFLOWS_MAX];
 	} addrs = { .head = { .size_subflow_data = sizeof(addrs.head), .size_user = sizeof(addrs.subflow[0]) } };
-	struct {
-		struct mptcp_subflow_data head;
-		struct tcp_info subflow[SUBFLOWS_MAX];
-	} infos = { .head = { .size_subflow_data = sizeof(infos.head), .size_user = sizeof(infos.subflow[0]) } };
-	socklen_t addrs_len = sizeof(addrs), infos_len = sizeof(infos);
+	socklen_t len = sizeof(addrs);
+	struct tcpinfos infos;
 	unsigned int n = 0;
 
 	/* Two looks: should one have come or gone between them, which is which is not known. */
-	if (getsockopt(fd, SOL_MPTCP, MPTCP_TCPINFO, &infos, &infos_len) < 0 ||
-		getsockopt(fd, SOL_MPTCP, MPTCP_SUBFLOW_ADDRS, &addrs, &addrs_len) < 0 ||
+	if (!get_tcpinfos(fd, &infos) || getsockopt(fd, SOL_MPTCP, MPTCP_SUBFLOW_ADDRS, &addrs, &len) < 0 ||
 		infos.head.num_subflows != addrs.head.num_subflows)
 		return 0;
-	/* A kernel that tells less puts them closer together. */
-	const size_t each = infos.head.size_kernel < sizeof(infos.subflow[0]) ? infos.head.size_kernel
-										: sizeof(infos.subflow[0]);
-	for (unsigned int i = 0; i < addrs.head.num_subflows && i < SUBFLOWS_MAX && n < max; i++) {
+	for (unsigned int i = 0; i < tcpinfos_count(&infos) && n < max; i++) {
+		const struct tcp_info info = tcpinfo_of(&infos, i);
 		out[n] = (struct subflow_info){ 0 };
-		subflow_take(&out[n], (const uint8_t *)infos.subflow + i * each, each);
+		subflow_take(&out[n], &info, sizeof(info));
 		n += flow_of(&addrs.subflow[i], &out[n].flow);
 	}
 	return n;
+}
+
+#define ESTABLISHED 1      /* as the kernel numbers TCP's states */
+#define HOLD_MOST (16u << 20) /* bytes, halved; what more could fill is no link's */
+
+/* MPTCP gives a subflow so much at once. */
+#define BURST 65428ull
+
+bool sock_mptcp_trip(int fd, int64_t *trip, uint64_t *sent, uint64_t *resent)
+{
+	struct tcpinfos infos;
+
+	if (!get_tcpinfos(fd, &infos))
+		return false;
+	*trip = 0;
+	*sent = *resent = 0;
+	for (unsigned int i = 0; i < tcpinfos_count(&infos); i++) {
+		const struct tcp_info info = tcpinfo_of(&infos, i);
+		const uint64_t burst = info.tcpi_pacing_rate ? BURST * 1000000 / info.tcpi_pacing_rate : 0;
+		*sent += info.tcpi_data_segs_out;
+		*resent += info.tcpi_total_retrans;
+		if (info.tcpi_state == ESTABLISHED && (int64_t)(info.tcpi_rtt + burst) > *trip)
+			*trip = (int64_t)(info.tcpi_rtt + burst);
+	}
+	return true;
+}
+
+void sock_hold(int fd, uint64_t bytes)
+{
+	const uint64_t half = bytes / 2; /* the kernel doubles it */
+
+	set_int(fd, SOL_SOCKET, SO_SNDBUFFORCE, half > HOLD_MOST ? (int)HOLD_MOST : (int)half);
 }
 
 uint32_t sock_mptcp_token(int fd)

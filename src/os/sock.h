@@ -80,6 +80,11 @@ size_t sock_syn_options(int fd, uint8_t *buf, size_t size);
  * for an earlier one fill its receive buffer: the earlier one is there, in a subflow's queue, and
  * finds no room. If that is so, make room; bounded. Returns whether it was: read again then. */
 bool sock_make_room(int fd);
+/* Of an MPTCP connection, how long, in us, a burst of data takes to be sent and acknowledged on its slowest
+ * subflow; and the segments that all have sent, and sent again. False for other sockets. */
+bool sock_mptcp_trip(int fd, int64_t *trip, uint64_t *sent, uint64_t *resent);
+/* Have a connection hold so many bytes that are not acknowledged, and not what the kernel thinks. */
+void sock_hold(int fd, uint64_t bytes);
 /* Of an MPTCP connection, the bytes that its peer has not acknowledged, the DATA_FIN among them; 0 for
  * any other. */
 uint64_t sock_mptcp_unacked(int fd);

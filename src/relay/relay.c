@@ -450,13 +450,35 @@ static void look(struct worker *w, struct relay *r)
 	}
 }
 
+/* Fit what the socket of @to holds to what it needs. */
+static void fit(struct relay *r, enum relay_side to, mono_t now)
+{
+	struct relay_way *const way = &r->way[other(to)];
+	struct fit_facts facts;
+
+	if (way->plain || !fit_due(&way->fit, now))
+		return;
+	way->plain = !sock_mptcp_trip(r->fd[to], &facts.trip, &facts.sent, &facts.resent);
+	if (way->plain)
+		return;
+	const uint64_t sent = atomic_load_explicit(&way->bytes, memory_order_relaxed);
+	const uint64_t unacked = sock_mptcp_unacked(r->fd[to]);
+	facts.acked = sent > unacked ? sent - unacked : 0;
+	const uint64_t size = fit_size(&way->fit, &facts, now);
+	if (size)
+		sock_hold(r->fd[to], size);
+}
+
 static void look_at_lively(struct worker *w)
 {
+	const mono_t now = mono_now();
 	struct relay *next;
 
 	for (struct relay *r = LIST_FIRST(&w->lively); r; r = next) {
 		next = LIST_NEXT(r, lively);
 		r->quiet = r->moved ? 0 : (uint8_t)(r->quiet + 1);
+		if (r->moved)
+			fit(r, RELAY_CLIENT, now), fit(r, RELAY_SERVER, now);
 		r->moved = false;
 		if (r->quiet)
 			look(w, r);

@@ -38,6 +38,7 @@
 
 #include "base/slots.h"
 #include "os/subflow.h"
+#include "relay/fit.h"
 
 #define RELAY_READ_MIN      (16u << 10)  /* bytes; small enough for thousands of slow readers */
 #define RELAY_BACKLOG_TOTAL (64u << 20)  /* bytes a worker: a router has some hundred MB */
@@ -62,6 +63,8 @@ struct relay_way {
 	uint32_t backlog_len, backlog_sent;
 	uint32_t read_max;      /* bytes asked for in one read */
 	uint8_t eof, shut;      /* FIN received; FIN passed on */
+	uint8_t plain;          /* goes to a socket that is not MPTCP's */
+	struct fit fit;
 	uint64_t late;          /* bytes in front of a FIN that waits, as last seen; 0: none waits */
 };
 

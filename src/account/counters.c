@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "account/counters.h"
 
-#define X(field, text) { .name = #field, .help = text, .value = c->field },
+#define X(field, text) { .name = #field, .help = (text), .value = c->field },
 
 bool client_counter(const struct client_counters *c, unsigned int i, struct counter *out)
 {

@@ -88,7 +88,7 @@ static enum MHD_Result answer_metrics(struct metrics *m, struct MHD_Connection *
 static enum MHD_Result on_request(void *ctx, struct MHD_Connection *to, const char *url, const char *method,
 	const char *version, const char *body, size_t *body_len, void **mine)
 {
-	static char only_get[] = "expected GET\n", not_found[] = "not found: the metrics are at /metrics\n";
+	static char only_get[] = "expected GET\n";
 
 	(void)version;
 	(void)body;
@@ -102,8 +102,10 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *to, const ch
 	}
 	if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
 		return answer(to, MHD_HTTP_METHOD_NOT_ALLOWED, "text/plain", only_get, sizeof(only_get) - 1);
-	if (strcmp(url, "/metrics") != 0)
+	if (strcmp(url, "/metrics") != 0) {
+		static char not_found[] = "not found: the metrics are at /metrics\n";
 		return answer(to, MHD_HTTP_NOT_FOUND, "text/plain", not_found, sizeof(not_found) - 1);
+	}
 	return answer_metrics(ctx, to);
 }
 

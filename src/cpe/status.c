@@ -24,9 +24,8 @@ static json_t *shares_json(const struct cpe *c, const struct session *s)
 {
 	struct share share[FIGURES_LINKS] = { { 0 } };
 	json_t *const links = json_object();
-	const struct subflow *sub;
 
-	LIST_FOREACH(sub, &s->figures.subflows, of_session) {
+	for (const struct subflow *sub = LIST_FIRST(&s->figures.subflows); sub; sub = LIST_NEXT(sub, of_session)) {
 		struct share *const h = &share[sub->link];
 		h->subflows++;
 		h->stale += sub->last.stale;

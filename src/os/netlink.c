@@ -774,7 +774,8 @@ bool netlink_event(int fd, struct nl_event *out)
 		return false;
 	const struct genlmsghdr *const g = mnl_nlmsg_get_payload(h);
 	*out = (struct nl_event){ .established = g->cmd == MPTCP_EVENT_SUB_ESTABLISHED };
-	mnl_attr_for_each(a, h, sizeof(*g))
+	mnl_attr_for_each(a, h, sizeof(*g)) {
 		take_event_attr(out, a);
+	}
 	return true;
 }

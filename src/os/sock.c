@@ -6,6 +6,7 @@
 #include <linux/mptcp.h>
 #include <linux/sock_diag.h>
 #include <linux/tcp.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -243,7 +244,7 @@ void sock_choose_congestion(const char *wanted, char name[SOCK_CONGESTION])
 		log_warning("this kernel has no congestion control \"%s\": going on with %s%s", try, own,
 			any ? ", which does badly on links that lose packets (modprobe tcp_bbr, or set `congestion`)" : "");
 	else if (strcmp(own, try) != 0)
-		strcpy(name, try);
+		snprintf(name, SOCK_CONGESTION, "%s", try);
 	close(fd);
 }
 

@@ -34,7 +34,7 @@ struct subflow {
 /* A session's own part. */
 struct session_figures {
 	uint32_t token; /* 0: no MPTCP connection */
-	LIST_HEAD(, subflow) subflows;
+	LIST_HEAD(subflow_list, subflow) subflows;
 };
 
 struct link_figures {

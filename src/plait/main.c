@@ -126,7 +126,7 @@ static void members_text(const json_t *o, char *text, size_t size)
 		if (is_nothing(v))
 			continue;
 		value_text(key, v, inner, sizeof(inner));
-		const char *const gap = !len ? "" : json_is_object(v) ? ", " : " ";
+		const char *const gap = text[0] == '\0' ? "" : json_is_object(v) ? ", " : " ";
 		const int n = json_is_string(v) ? snprintf(text + len, size - len, "%s%s", gap, inner)
 						: snprintf(text + len, size - len, "%s%s %s", gap, key, inner);
 		len += n > 0 ? (size_t)n : 0;
@@ -292,12 +292,10 @@ static int ask_all(const char *command, const char *what, bool as_json)
 static int watch(const char *path, const char *command, bool as_json)
 {
 	const struct timespec second = { .tv_sec = 1 };
-	int result;
-
 	for (;;) {
 		if (isatty(STDOUT_FILENO) && !as_json)
 			printf("\033[H\033[2J");
-		result = path ? ask_one(path, command, NULL, as_json) : ask_all(command, NULL, as_json);
+		const int result = path ? ask_one(path, command, NULL, as_json) : ask_all(command, NULL, as_json);
 		if (fflush(stdout) != 0 || result)
 			return 1;
 		nanosleep(&second, NULL);

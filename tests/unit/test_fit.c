@@ -3,7 +3,7 @@
 
 #include "relay/fit.h"
 
-#define MB   1000000u
+#define MB   UINT64_C(1000000)
 #define TRIP (100 * MS_US)
 
 /* A connection of which a look is taken every half second. */

@@ -203,6 +203,16 @@ def test_a_link_vanishes_and_comes_back(lab, plait, as_before):
     assert works(lab)
 
 
+@pytest.mark.parametrize("family", "46")
+def test_a_rule_that_others_remove_is_put_back(lab, plait, as_before, family):
+    """As network managers do that know only rules of their own."""
+    start(plait)
+    before = rules(lab, family)
+    assert len(before) == 2
+    lab.cpe.run(["ip", f"-{family}", "rule", "del", "from", min(before)])
+    wait_until(lambda: rules(lab, family) == before, 10, "the rule to come back")
+
+
 def test_a_new_address(lab, plait, as_before):
     start(plait)
     lte = lab.wan[1]

@@ -61,6 +61,22 @@ static bool has(const struct steer_entry *e, unsigned int n, const struct endpoi
 	return false;
 }
 
+static void set_name(char name[STEER_NAME], const struct lease *l)
+{
+	snprintf(name, STEER_NAME, "%s.%s", l->ifname, l->source);
+}
+
+const struct lease *leases_named(const struct leases *l, const char *name)
+{
+	for (unsigned int i = 0; i < l->n; i++) {
+		char its[STEER_NAME];
+		set_name(its, &l->lease[i]);
+		if (!strcmp(its, name))
+			return &l->lease[i];
+	}
+	return NULL;
+}
+
 unsigned int leases_list(const struct leases *l, struct steer_entry *e, unsigned int n, unsigned int max)
 {
 	for (unsigned int i = 0; i < l->n; i++) {
@@ -69,7 +85,7 @@ unsigned int leases_list(const struct leases *l, struct steer_entry *e, unsigned
 			if (has(e, n, &lease->at[k]))
 				continue;
 			e[n] = (struct steer_entry){ .at = lease->at[k] };
-			snprintf(e[n].name, sizeof(e[n].name), "%s.%s", lease->ifname, lease->source);
+			set_name(e[n].name, lease);
 			if (lease->only)
 				memcpy(e[n].only, lease->ifname, sizeof(e[n].only));
 			n++;

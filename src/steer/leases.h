@@ -42,5 +42,7 @@ bool leases_expire(struct leases *l, mono_t now);
 /* Their converters in order, behind the @n entries that @e holds already, of @max, those left out that
  * are there. Returns the new @n. */
 unsigned int leases_list(const struct leases *l, struct steer_entry *e, unsigned int n, unsigned int max);
+/* That whose converters have this name in such a list, or NULL. */
+const struct lease *leases_named(const struct leases *l, const char *name);
 
 #endif

@@ -229,6 +229,7 @@ def test_from_nothing_to_the_first_connection(lab, plait, server, dhcp, client, 
     running = client(name)
     wait_until(lambda: plait.converters(), 30, lambda: f"converters: {running.said()}")
     assert plait.converters() == [("dsl.dhcp4", f"{lab.conv.addr4}:5124"), ("dsl.dhcp4", "198.51.100.9:5124")]
+    assert all(90 < c["lease_left"] <= 120 for c in plait.cpe.ask("converters")["converters"])
     wait_until(lambda: plait.cpe.ask("paths")["paths"][0]["ipv4"] == lab.wan[0].cpe_addr4, 10, "the address")
     assert ask(lab.host, lab.server.addr4, server.port) == b"HELLO"
     assert server.peers == [lab.conv.addr4]
@@ -311,11 +312,20 @@ def hook(plait, build_dir):
 
 
 def test_networkmanager(lab, plait, hook):
-    hook("networkmanager", "dsl", "up", DHCP4_PRIVATE_224="c6:33:64:02", DHCP4_DHCP_LEASE_TIME="600")
-    assert plait.converters() == [("dsl.dhcp4", f"{lab.conv.addr4}:5124")]
-    hook("networkmanager", "dsl", "dhcp4-change", DHCP4_DHCP_LEASE_TIME="600")
+    """The calls and variables of NetworkManager 1.42 with its own DHCP client."""
+    lease = {"DHCP4_IP_ADDRESS": "10.20.1.2", "DHCP4_DHCP_LEASE_TIME": "120"}
+    hook("networkmanager", "", "connectivity-change")
+    hook("networkmanager", "dsl", "dhcp4-change")
     assert plait.converters() == []
-    hook("networkmanager", "lte", "dhcp4-change", DHCP4_PRIVATE_230="c6336402", PLAIT_DHCP4_OPTION="230")
+    hook("networkmanager", "dsl", "up", DHCP4_PRIVATE_224="c6:33:64:02", **lease)
+    assert plait.converters() == [("dsl.dhcp4", f"{lab.conv.addr4}:5124")]
+    # No call comes when the lease is renewed.
+    assert [c["lease_left"] for c in plait.cpe.ask("converters")["converters"]] == [0]
+    hook("networkmanager", "dsl", "dhcp4-change")
+    assert len(plait.converters()) == 1
+    hook("networkmanager", "dsl", "dhcp4-change", **lease)
+    assert plait.converters() == []
+    hook("networkmanager", "lte", "dhcp4-change", DHCP4_PRIVATE_230="c6336402", PLAIT_DHCP4_OPTION="230", **lease)
     assert plait.converters() == [("lte.dhcp4", f"{lab.conv.addr4}:5124")]
     hook("networkmanager", "lte", "down")
     assert plait.converters() == []

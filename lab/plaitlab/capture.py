@@ -101,8 +101,9 @@ class Capture:
         self._flush_if_running()
         marker = f"!(frame contains {MARKER_TYPE >> 8:02x}:{MARKER_TYPE & 255:02x} && !ip && !ipv6)"
         shown = f"({filter}) && {marker}" if filter else marker
-        argv = ["tshark", "-n", "-r", self.path, "-Y", shown, "-T", "fields", "-E", "separator=/t",
-                *options]
+        # Every packet shows its own options: connections are not put together of their subflows.
+        argv = ["tshark", "-n", "-o", "mptcp.analyze_mptcp:FALSE", "-r", self.path, "-Y", shown,
+                "-T", "fields", "-E", "separator=/t", *options]
         for field in fields:
             argv += ["-e", field]
         done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)

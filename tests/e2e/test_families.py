@@ -8,6 +8,7 @@ from plaitlab import Lab, Link
 from plaitlab.daemons import Plait
 
 FAMILIES = ["4", "6"]
+SYNS = "tcp port 5124 and (tcp[tcpflags] & tcp-syn != 0 or ip6[53] & 2 != 0)"
 
 
 @pytest.fixture(scope="module", params=[("4", "4"), ("6", "6"), ("4", "6"), ("6", "4")], ids="-".join)
@@ -50,7 +51,7 @@ def test_both_links_carry_one_connection(wans):
     links = [lab.link[wan.name] for wan in lab.wan]
     before = [link.stats()["down"]["bytes"] for link in links]
     with Server(lab.server, lambda conn: send(conn, 16 << 20)) as server, \
-            lab.capture("cpe", filter="tcp port 5124") as cap, \
+            lab.capture("cpe", filter=SYNS) as cap, \
             connect(lab.host, lab.server.addr4, server.port) as client:
         assert receive(client) == server.result()
     carried = [link.stats()["down"]["bytes"] - was for link, was in zip(links, before)]

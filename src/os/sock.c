@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/mono.h"
 
 #ifndef TCP_IS_MPTCP
 #define TCP_IS_MPTCP 43
@@ -489,11 +490,9 @@ unsigned int sock_subflows(int fd, struct subflow_info *out, unsigned int max)
 	return n;
 }
 
-#define ESTABLISHED 1      /* as the kernel numbers TCP's states */
-#define HOLD_MOST (16u << 20) /* bytes, halved; what more could fill is no link's */
-
-/* MPTCP gives a subflow so much at once. */
-#define BURST 65428ull
+#define STATE_ESTABLISHED 1           /* as the kernel numbers TCP's states */
+#define BURST             65428ull    /* bytes; MPTCP gives a subflow so much at once */
+#define HOLD_MOST         (16u << 20) /* bytes, halved; what more could fill is no link's */
 
 bool sock_mptcp_trip(int fd, int64_t *trip, uint64_t *sent, uint64_t *resent)
 {
@@ -505,10 +504,10 @@ bool sock_mptcp_trip(int fd, int64_t *trip, uint64_t *sent, uint64_t *resent)
 	*sent = *resent = 0;
 	for (unsigned int i = 0; i < tcpinfos_count(&infos); i++) {
 		const struct tcp_info info = tcpinfo_of(&infos, i);
-		const uint64_t burst = info.tcpi_pacing_rate ? BURST * 1000000 / info.tcpi_pacing_rate : 0;
+		const uint64_t burst = info.tcpi_pacing_rate ? BURST * S_US / info.tcpi_pacing_rate : 0;
 		*sent += info.tcpi_data_segs_out;
 		*resent += info.tcpi_total_retrans;
-		if (info.tcpi_state == ESTABLISHED && (int64_t)(info.tcpi_rtt + burst) > *trip)
+		if (info.tcpi_state == STATE_ESTABLISHED && (int64_t)(info.tcpi_rtt + burst) > *trip)
 			*trip = (int64_t)(info.tcpi_rtt + burst);
 	}
 	return true;

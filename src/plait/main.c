@@ -292,6 +292,7 @@ static int ask_all(const char *command, const char *what, bool as_json)
 static int watch(const char *path, const char *command, bool as_json)
 {
 	const struct timespec second = { .tv_sec = 1 };
+
 	for (;;) {
 		if (isatty(STDOUT_FILENO) && !as_json)
 			printf("\033[H\033[2J");

@@ -40,6 +40,13 @@ static bool is_lossy(const struct fit_facts *before, const struct fit_facts *now
 	       (now->resent - before->resent) * LOSSY > now->sent - before->sent;
 }
 
+static void come_close(struct fit *f)
+{
+	f->state = FIT_CLOSE;
+	f->best = f->rate;
+	f->low = 0;
+}
+
 static uint64_t give_up(struct fit *f, int64_t trip, mono_t now)
 {
 	f->state = FIT_WIDE;
@@ -61,9 +68,7 @@ uint64_t fit_size(struct fit *f, const struct fit_facts *facts, mono_t now)
 	case FIT_KERNEL:
 		if (f->rate < RATE_LEAST || !steady(before, f->rate) || lossy)
 			return 0;
-		f->state = FIT_CLOSE;
-		f->best = f->rate;
-		f->low = 0;
+		come_close(f);
 		return close_to(f->rate, facts->trip);
 	case FIT_CLOSE:
 		f->low = f->rate < f->best - f->best / 20 ? f->low + 1 : 0;
@@ -73,12 +78,10 @@ uint64_t fit_size(struct fit *f, const struct fit_facts *facts, mono_t now)
 			f->best += (f->rate - f->best) / 4;
 		return lossy ? wide(f->best, facts->trip) : close_to(f->best, facts->trip);
 	case FIT_WIDE:
-		if (mono_diff(now, f->until) >= 0 && steady(before, f->rate)) {
-			f->state = FIT_CLOSE;
+		if (mono_diff(now, f->until) >= 0 && steady(before, f->rate))
+			come_close(f);
+		else if (f->rate > f->best)
 			f->best = f->rate;
-			f->low = 0;
-		}
-		f->best = f->rate > f->best ? f->rate : f->best;
 		return wide(f->best, facts->trip);
 	}
 	return 0;

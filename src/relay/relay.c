@@ -469,16 +469,17 @@ static void fit(struct relay *r, enum relay_side to, mono_t now)
 		sock_hold(r->fd[to], size);
 }
 
-static void look_at_lively(struct worker *w)
+static void look_at_lively(struct worker *w, mono_t now)
 {
-	const mono_t now = mono_now();
 	struct relay *next;
 
 	for (struct relay *r = LIST_FIRST(&w->lively); r; r = next) {
 		next = LIST_NEXT(r, lively);
 		r->quiet = r->moved ? 0 : (uint8_t)(r->quiet + 1);
-		if (r->moved)
-			fit(r, RELAY_CLIENT, now), fit(r, RELAY_SERVER, now);
+		if (r->moved) {
+			fit(r, RELAY_CLIENT, now);
+			fit(r, RELAY_SERVER, now);
+		}
 		r->moved = false;
 		if (r->quiet)
 			look(w, r);
@@ -500,7 +501,7 @@ static int look_if_due(struct worker *w)
 	int64_t wait = LOOK_EVERY;
 	if (!LIST_EMPTY(&w->lively)) {
 		if (mono_diff(w->look_at, now) <= 0) {
-			look_at_lively(w);
+			look_at_lively(w, now);
 			w->look_at = mono_add(now, LOOK_EVERY);
 		}
 		wait = mono_diff(w->look_at, now);

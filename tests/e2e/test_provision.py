@@ -125,8 +125,8 @@ def test_over_in_the_second_of_a_start(lab, plait, tell):
     path = plait.cpe.state + ".leases"
     with open(path, encoding="utf-8") as file:
         lease, = json.load(file)
-    # So that it is read within this second; time() may be some ms behind.
-    time.sleep(1 - time.time() % 1 + 0.1)
+    # Early in a second, so that it is read within it; time() may be some ms behind.
+    wait_until(lambda: 0.1 <= time.time() % 1 < 0.3, 5, "the begin of a second")
     with open(path, "w", encoding="utf-8") as file:
         json.dump([{**lease, "until": int(time.time())}], file)
     plait.cpe.start()

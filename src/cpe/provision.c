@@ -47,6 +47,9 @@ void cpe_list_converters(struct cpe *c)
 	memcpy(e, c->config->converter, c->config->n_converter * sizeof(e[0]));
 	const unsigned int n = leases_list(&c->leases, e, c->config->n_converter, max);
 	const unsigned int without = steer_list(&c->steer, e, n, referred(c));
+	c->paths.to[FAMILY_4] = c->paths.to[FAMILY_6] = false;
+	for (struct converter *v = NULL; (v = steer_next(&c->steer, v));)
+		c->paths.to[ip_is_v4(&v->at.ip) ? FAMILY_4 : FAMILY_6] = true;
 	end_probes_of_unlisted(c);
 	if (without)
 		log_warning("%u converters are known, %u of them are used: at most %u are", n, n - without,
@@ -67,6 +70,7 @@ void cpe_follow_list(struct cpe *c)
 	struct endpoint at[STEER_CONVERTERS];
 	const unsigned int n = cpe_converters_at(c, at);
 
+	paths_sync(&c->paths);
 	cpe_gate_change(c);
 	intercept_change(&c->intercept, &c->config->intercept, at, n);
 	cpe_consider_taking(c);

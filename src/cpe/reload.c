@@ -44,7 +44,6 @@ json_t *cpe_reload(struct cpe *c)
 	memcpy(was, c->paths.wan, sizeof(was));
 	paths_configure(&c->paths, c->config->wan, c->config->n_wan);
 	forget_links(c, was);
-	paths_sync(&c->paths);
 	cpe_list_converters(c);
 	cpe_follow_list(c);
 	log_info("the configuration is read again: %u links, %u converters", c->config->n_wan,

@@ -155,7 +155,7 @@ void cpe_load_leases(struct cpe *c);
 void cpe_expire_leases(struct cpe *c);
 /* @text: a JSON object. Returns the answer, which the caller owns. */
 json_t *cpe_provision(struct cpe *c, const char *text);
-/* Their list, and then what goes by it: gate, interception. */
+/* Their list, and then what goes by it: links, gate, interception. */
 void cpe_list_converters(struct cpe *c);
 void cpe_follow_list(struct cpe *c);
 /* Their addresses; returns how many. */

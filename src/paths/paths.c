@@ -128,18 +128,26 @@ static void plan_route(struct plan *plan, struct nl_route route, uint32_t table)
 	plan->route[plan->routes++] = route;
 }
 
-/* A link with addresses of one family may be joined to a connection that began with the other one,
- * once the converter announces an address of it: that takes the fullmesh flag. Links that have
- * both families join in the first one's, and not twice. */
+/* Whether connections may begin with a converter of a family that a link does not have. Once the
+ * converter announces an address of its family, the link may be joined all the same. */
+static bool foreign(const struct paths *p, const struct wan *w)
+{
+	return (w->has[FAMILY_4] && !w->has[FAMILY_6] && p->to[FAMILY_6]) ||
+	       (w->has[FAMILY_6] && !w->has[FAMILY_4] && p->to[FAMILY_4]);
+}
+
+/* To be joined to an announced address takes the fullmesh flag. Other links are better without: the
+ * kernel gives a connection whose first subflow came from such an endpoint, and ended, no other one
+ * from there. */
 static void plan_endpoint(
-	struct plan *plan, const struct wan *w, const struct ip_addr *ip, bool one_family)
+	struct plan *plan, const struct wan *w, const struct ip_addr *ip, bool fullmesh)
 {
 	if (plan->endpoints == PATHS_MAX)
 		return;
 	plan->endpoint[plan->endpoints++] = (struct nl_endpoint){
 		.ip = *ip, .ifindex = (int32_t)w->ifindex,
 		.flags = MPTCP_PM_ADDR_FLAG_SUBFLOW | (w->backup ? MPTCP_PM_ADDR_FLAG_BACKUP : 0) |
-			 (one_family ? MPTCP_PM_ADDR_FLAG_FULLMESH : 0),
+			 (fullmesh ? MPTCP_PM_ADDR_FLAG_FULLMESH : 0),
 	};
 }
 
@@ -168,7 +176,7 @@ static void see_wan(struct wan *w, const struct picture *now)
 	w->has[FAMILY_4] = w->has[FAMILY_6] = false;
 }
 
-static void plan_wan(struct plan *plan, struct wan *w, uint32_t table, const struct picture *now)
+static void plan_wan(struct plan *plan, const struct paths *p, struct wan *w, uint32_t table, const struct picture *now)
 {
 	if (!w->running)
 		return;
@@ -197,7 +205,7 @@ static void plan_wan(struct plan *plan, struct wan *w, uint32_t table, const str
 		return;
 	for (int f = 0; f < 2; f++) {
 		if (w->has[f])
-			plan_endpoint(plan, w, &w->addr[f], !w->has[!f]);
+			plan_endpoint(plan, w, &w->addr[f], foreign(p, w));
 	}
 }
 
@@ -283,16 +291,16 @@ static void apply_endpoints(
 		note(err, restore_endpoint_add(p->restore, &plan->endpoint[k]), "cannot add an MPTCP endpoint");
 }
 
-/* A subflow on each link; and as many addresses of the converter, where a link has one family alone
- * and may need them. Else they would only double subflows. */
+/* A subflow on each link; and as many addresses of the converter, where a link needs them. Else they would
+ * only double subflows. */
 static int apply_limits(const struct paths *p)
 {
-	bool one_family = false;
+	bool some = false;
 
 	for (unsigned int i = 0; i < p->n; i++)
-		one_family = one_family || p->wan[i].has[FAMILY_4] != p->wan[i].has[FAMILY_6];
+		some = some || foreign(p, &p->wan[i]);
 	const unsigned int n = paths_links(p);
-	return restore_limits(p->restore, n, one_family ? n : 0);
+	return restore_limits(p->restore, n, some ? n : 0);
 }
 
 /* ---- the configuration ---- */
@@ -403,7 +411,7 @@ int paths_sync(struct paths *p)
 		for (unsigned int i = 0; i < p->n; i++)
 			see_wan(&p->wan[i], now);
 		for (unsigned int i = 0; i < p->n; i++) {
-			plan_wan(plan, &p->wan[i], TABLE + i, now);
+			plan_wan(plan, p, &p->wan[i], TABLE + i, now);
 			if (p->wan[i].has[FAMILY_4] || p->wan[i].has[FAMILY_6])
 				plan_inside(plan, p, TABLE + i, now);
 			if (*p->wan[i].name && !same(&was[i], &p->wan[i])) {

@@ -51,6 +51,7 @@ struct paths {
 	struct restore *restore;
 	struct wan wan[PATHS_MAX];
 	unsigned int n; /* slots up to the last one in use */
+	bool to[2];     /* by enum family_index: there are converters of this family; the caller's */
 };
 
 /* Take the @n links at @wan, of which name, ifname and backup count, in their order. Those that are

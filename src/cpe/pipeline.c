@@ -338,7 +338,7 @@ static void failed(struct cpe *c, struct session *s, const char *why, int64_t us
 {
 	if (us)
 		say_left_out(c, s->converter, why, us);
-	s->hs->links_tried = 0;
+	s->hs->links_tried = s->hs->attempts = 0;
 	apply(c, s, CLIENT_CONVERTER_FAILED);
 	cpe_consider_taking(c);
 }
@@ -605,7 +605,6 @@ static void on_silence(struct cpe *c, struct session *s)
 	if (w && links_to(c, s->converter) > 1 && s->hs->carriage != CARRY_STREAM)
 		blame(c, s, w);
 	if (s->hs->attempts + 1 >= attempts_all(c, s)) {
-		s->hs->attempts = 0;
 		c->counters.converter_unreachable++;
 		failed(c, s, "no answer to our SYN", steer_unreachable(s->converter, c->loop.now));
 		return;
@@ -650,6 +649,13 @@ static void on_connect_failed(struct cpe *c, struct session *s, int err)
 	if (of_the_link(err) && may_change_link(c, s)) {
 		s->hs->links_tried |= 1u << s->hs->link;
 		cpe_link_silent(c, s->hs->wan);
+		s->hs->attempts++;
+		try_again(c, s);
+		return;
+	}
+	/* One RST may be meant for an earlier connection from the same port, of which the converter has not heard
+	 * that it is gone. */
+	if (err == ECONNREFUSED && !s->hs->attempts && steer_proven(s->converter, c->loop.now)) {
 		s->hs->attempts++;
 		try_again(c, s);
 		return;

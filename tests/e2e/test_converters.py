@@ -44,6 +44,21 @@ def test_silence(lab, start, server):
         lab.net.run(["ip", "route", "del", "blackhole", NOBODY])
 
 
+def test_one_rst_is_no_reason_to_leave_it(lab, start, server):
+    """It may be the answer to an earlier connection from the same port, whose end was lost."""
+    plait = start()
+    assert not direct(lab, server)
+    lab.conv.run(["nft", "add table inet once; add chain inet once in { type filter hook input priority 0; };"
+                  "add rule inet once in tcp dport 5124 tcp flags & (syn | ack) == syn "
+                  "limit rate 1/hour burst 1 packets reject with tcp reset"])
+    try:
+        assert not direct(lab, server)
+        assert plait.cpe.counter("converter_unreachable") == 0
+        assert plait.cpe.ask("converters")["converters"][0]["connections"] == 3
+    finally:
+        lab.conv.run(["nft", "delete table inet once"])
+
+
 def test_direct_under_masquerade(build_dir):
     with Lab([Link("dsl", rate=100, delay=5), Link("lte", rate=100, delay=5)], masquerade=True) as lab:
         plait = Plait(lab, start=False)

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: ISC
 """Access links that go and come back, and how long a transfer stands still meanwhile."""
 
+import contextlib
+import socket
+import threading
 import time
 
 HOWS = ("carrier", "blackhole", "address")
@@ -34,6 +37,47 @@ class _Watched:
         data = self._sock.recv(*args)
         self._when.append(time.monotonic())
         return data
+
+
+class Bulk:
+    """Data without end, one way, until the block ends: of a LAN host and the server, or, `alone`, of an MPTCP
+    socket of the CPE and the converter's host. `progress` is the receiver's."""
+
+    def __init__(self, lab, way, port, alone=False):
+        self.progress = Progress()
+        near, far = (lab.cpe, lab.conv) if alone else (lab.host, lab.server)
+        proto = socket.IPPROTO_MPTCP if alone else 0
+        self._socks = [far.socket(socket.AF_INET, proto=proto), near.socket(socket.AF_INET, proto=proto)]
+        listener, client = self._socks
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("0.0.0.0", port))
+        listener.listen()
+        client.settimeout(20)
+        client.connect((far.addr4, port))
+        self._socks.append(listener.accept()[0])
+        ends = (self._socks[2], client) if way == "down" else (client, self._socks[2])
+        for what, sock in zip((self._send, self._receive), ends):
+            threading.Thread(target=what, args=(sock,), daemon=True).start()
+
+    @staticmethod
+    def _send(sock):
+        with contextlib.suppress(OSError):
+            while True:
+                sock.sendall(bytes(1 << 18))
+
+    def _receive(self, sock):
+        with contextlib.suppress(OSError):
+            while self.progress.watch(sock).recv(1 << 18):
+                pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        for sock in self._socks:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)     # close() alone does not wake who waits
+            sock.close()
 
 
 class Flapper:
@@ -85,3 +129,14 @@ class Flapper:
         """Whether a link carries a share of its rate now."""
         rate = self._wan(link).link.rate * 1e6
         return self.lab.link[link].carried(way, seconds) * 8 / seconds > share * rate
+
+    def is_joined(self, link):
+        """Whether the converter's host has a subflow from the link's usual address that can carry data. (One
+        that is closing still sends what it had.)"""
+        wan = self._wan(link)
+        seen = self.lab.conv.run("ss -Htn state established").stdout
+        return any(f" {addr}:" in seen or f"[{addr}]:" in seen for addr in (wan.cpe_addr4, wan.cpe_addr6) if addr)
+
+    def is_back(self, link, way="down"):
+        """Whether it is used again."""
+        return self.carries(link, way) and self.is_joined(link)

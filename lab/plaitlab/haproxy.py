@@ -27,14 +27,15 @@ DEFAULT_BUFFER = 16384
 MAX_CONNECTIONS = 8000
 
 
-def mptcp_over_all_links(lab):
-    """What plait sets for itself: an endpoint and a source route for each link."""
+def mptcp_over_all_links(lab, backup=()):
+    """What plait sets for itself: an endpoint and a source route for each link; `backup` names some."""
     commands = ["mptcp limits set subflow 8 add_addr_accepted 8"]
     for wan in lab.wan:
         commands += [f"route add default via {wan.net_addr4} dev {wan.interface} "
                      f"table {wan.metric}",
                      f"rule add from {wan.cpe_addr4} table {wan.metric}",
-                     f"mptcp endpoint add {wan.cpe_addr4} dev {wan.interface} subflow"]
+                     f"mptcp endpoint add {wan.cpe_addr4} dev {wan.interface} subflow"
+                     + (" backup" if wan.name in backup else "")]
     lab.cpe.ip(*commands)
     lab.conv.ip(commands[0])
 

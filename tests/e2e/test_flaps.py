@@ -45,7 +45,7 @@ def test_each_link_by_each_way(lab, plait, flapper, table, way):
             gone = flapper.go(link, how)
             time.sleep(1.5)
             back = flapper.back(link)
-            wait_until(lambda: flapper.carries(link, way), 20, f"{link} to carry its share again")
+            wait_until(lambda: flapper.is_back(link, way), 20, f"{link} to carry its share again")
             rows.append([f"{how}, {link}", f"{progress.longest(gone, back):.2f} s",
                          f"{time.monotonic() - back:.2f} s"])
     table(f"A link goes and comes back, {way}load", ["", "data stood still", "back after"], rows)
@@ -61,7 +61,7 @@ def test_subflows_that_join_later(lab, plait, flapper):
             wait_until(lambda: flapper.other_address(link) in lab.conv.run("ss -Htn sport = 5124").stdout, 10,
                        "a subflow from the other address")
             flapper.back(link)
-        wait_until(lambda: flapper.carries("lte"), 20, "lte to carry its share again")
+        wait_until(lambda: flapper.is_back("lte"), 20, "lte to carry its share again")
         for ns, port in ((lab.cpe, "dport"), (lab.conv, "sport")):
             subflows = ns.run(f"ss -Htnm {port} = 5124").stdout
             buffers = [int(n) for n in re.findall(r"skmem:\(r\d+,rb(\d+)", subflows)]

@@ -6,7 +6,9 @@ import pytest
 from peer import MB, Server, Transfer, connect, upper
 from plaitlab import Lab, Link, wait_until
 from plaitlab.daemons import Plait
+from plaitlab.flap import Bulk, Flapper
 
+PORT = 9000
 
 
 def transfer(lab, way, size, family="4"):
@@ -65,6 +67,26 @@ def test_a_throttled_second_link(way, ends):
         transfer(lab, way, 24 * MB)
         bytes_over = counted(lab, way)
         assert bytes_over["dsl"] > 20 * MB
+
+
+# ---- one family
+
+@pytest.mark.parametrize("way", ["down", "up"])
+@pytest.mark.parametrize("families", ["4", "6"])
+def test_links_of_one_family_come_back(families, way, ends):
+    """Each that loses its carrier is joined to the running connection again, the one it began on included."""
+    links = [Link("dsl", rate=60, delay=10, families=families), Link("lte", rate=40, delay=15, families=families)]
+    with Lab(links, core_delay=5) as lab:
+        plait = ends(Plait(lab))
+        flapper = Flapper(lab)
+        with Bulk(lab, way, PORT):
+            for link, other in (("dsl", "lte"), ("lte", "dsl")):
+                wait_until(lambda: flapper.is_back(link, way) and flapper.is_back(other, way), 10, "both to be used")
+                flapper.go(link, "carrier")
+                wait_until(lambda: not flapper.is_joined(link), 10, f"{link} to be left")
+                flapper.back(link)
+            wait_until(lambda: flapper.is_back("lte", way), 10, "the last one to be used again")
+        assert plait.cpe.counter("tcp_fallback") == 0
 
 
 # ---- eight

@@ -365,18 +365,34 @@ size_t sock_syn_options(int fd, uint8_t *buf, size_t size)
  * they are small; hardly four times as much. The window does not grow with the buffer any more. */
 #define RCVBUF_MAX (16u << 20)
 
-bool sock_make_room(int fd)
+/* What a socket's receive queues take, and may take, of the kernel's memory. */
+static bool receive_memory(int fd, uint32_t *used, uint32_t *size)
 {
 	uint32_t mem[SK_MEMINFO_VARS] = { 0 };
 	socklen_t len = sizeof(mem);
 
 	if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, mem, &len) < 0)
 		return false;
-	const uint32_t used = mem[SK_MEMINFO_RMEM_ALLOC], size = mem[SK_MEMINFO_RCVBUF];
-	if (!size || used < size || size >= RCVBUF_MAX)
+	*used = mem[SK_MEMINFO_RMEM_ALLOC];
+	*size = mem[SK_MEMINFO_RCVBUF];
+	return true;
+}
+
+bool sock_make_room(int fd)
+{
+	uint32_t used, size;
+
+	if (!receive_memory(fd, &used, &size) || !size || used < size || size >= RCVBUF_MAX)
 		return false;
 	/* The kernel doubles what it is given. */
 	return set_int(fd, SOL_SOCKET, SO_RCVBUFFORCE, (int)size) == 0;
+}
+
+bool sock_waits_for_earlier(int fd)
+{
+	uint32_t used, size;
+
+	return receive_memory(fd, &used, &size) && used;
 }
 
 /* Whether it is an MPTCP connection that did not fall back. */
@@ -393,11 +409,6 @@ uint64_t sock_mptcp_unacked(int fd)
 	struct mptcp_info info;
 
 	return mptcp_info(fd, &info) ? info.mptcpi_write_seq - info.mptcpi_snd_una : 0;
-}
-
-bool sock_fin_unheard(int fd)
-{
-	return sock_mptcp_unacked(fd) == 1;
 }
 
 bool sock_mptcp_alone(int fd)
@@ -490,27 +501,47 @@ unsigned int sock_subflows(int fd, struct subflow_info *out, unsigned int max)
 	return n;
 }
 
-#define STATE_ESTABLISHED 1           /* as the kernel numbers TCP's states */
-#define BURST             65428ull    /* bytes; MPTCP gives a subflow so much at once */
-#define HOLD_MOST         (16u << 20) /* bytes, halved; what more could fill is no link's */
-
-bool sock_mptcp_trip(int fd, int64_t *trip, uint64_t *sent, uint64_t *resent)
+/* While a subflow has something that is not acknowledged, that may yet be the DATA_FIN. */
+bool sock_fin_unheard(int fd)
 {
 	struct tcpinfos infos;
 
-	if (!get_tcpinfos(fd, &infos))
+	if (sock_mptcp_unacked(fd) != 1 || !get_tcpinfos(fd, &infos))
 		return false;
-	*trip = 0;
-	*sent = *resent = 0;
 	for (unsigned int i = 0; i < tcpinfos_count(&infos); i++) {
 		const struct tcp_info info = tcpinfo_of(&infos, i);
-		const uint64_t burst = info.tcpi_pacing_rate ? BURST * S_US / info.tcpi_pacing_rate : 0;
-		*sent += info.tcpi_data_segs_out;
-		*resent += info.tcpi_total_retrans;
-		if (info.tcpi_state == STATE_ESTABLISHED && (int64_t)(info.tcpi_rtt + burst) > *trip)
-			*trip = (int64_t)(info.tcpi_rtt + burst);
+		if (info.tcpi_unacked || info.tcpi_notsent_bytes)
+			return false;
 	}
 	return true;
+}
+
+#define STATE_ESTABLISHED 1           /* as the kernel numbers TCP's states */
+#define STATE_CLOSE_WAIT  8
+#define HOLD_MOST         (16u << 20) /* bytes, halved; what more could fill is no link's */
+
+int sock_subflow_loads(int fd, struct subflow_load *out, unsigned int max)
+{
+	struct tcpinfos infos;
+	unsigned int n = 0;
+
+	if (!get_tcpinfos(fd, &infos))
+		return -EOPNOTSUPP;
+	for (unsigned int i = 0; i < tcpinfos_count(&infos) && n < max; i++) {
+		const struct tcp_info info = tcpinfo_of(&infos, i);
+		if (info.tcpi_state == STATE_ESTABLISHED || info.tcpi_state == STATE_CLOSE_WAIT)
+			out[n++] = (struct subflow_load){ .unsent = info.tcpi_notsent_bytes,
+				.rate = info.tcpi_pacing_rate, .rtt = info.tcpi_rtt };
+	}
+	return (int)n;
+}
+
+uint64_t sock_held(int fd)
+{
+	int bytes = 0;
+	socklen_t len = sizeof(bytes);
+
+	return getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, &len) == 0 && bytes > 0 ? (uint64_t)bytes : 0;
 }
 
 void sock_hold(int fd, uint64_t bytes)

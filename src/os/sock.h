@@ -80,10 +80,14 @@ size_t sock_syn_options(int fd, uint8_t *buf, size_t size);
  * for an earlier one fill its receive buffer: the earlier one is there, in a subflow's queue, and
  * finds no room. If that is so, make room; bounded. Returns whether it was: read again then. */
 bool sock_make_room(int fd);
-/* Of an MPTCP connection, how long, in us, a burst of data takes to be sent and acknowledged on its slowest
- * subflow; and the segments that all have sent, and sent again. False for other sockets. */
-bool sock_mptcp_trip(int fd, int64_t *trip, uint64_t *sent, uint64_t *resent);
-/* Have a connection hold so many bytes that are not acknowledged, and not what the kernel thinks. */
+/* To be called likewise: whether segments are there that wait for an earlier one. */
+bool sock_waits_for_earlier(int fd);
+/* What the subflows of an MPTCP connection that can carry data have to send, of at most @max. Returns how many,
+ * or -EOPNOTSUPP for other sockets. */
+int sock_subflow_loads(int fd, struct subflow_load *out, unsigned int max);
+/* How many bytes a connection may hold that are not acknowledged; and to have it hold so many, and not what
+ * the kernel thinks. */
+uint64_t sock_held(int fd);
 void sock_hold(int fd, uint64_t bytes);
 /* Of an MPTCP connection, the bytes that its peer has not acknowledged, the DATA_FIN among them; 0 for
  * any other. */
@@ -91,7 +95,7 @@ uint64_t sock_mptcp_unacked(int fd);
 /* Whether an MPTCP connection has no subflow at all. */
 bool sock_mptcp_alone(int fd);
 /* To be called for a connection that was shut down for writing, and is quiet. Whether the peer has
- * acknowledged all data and not the DATA_FIN behind them (RFC 8684 3.3.3). */
+ * acknowledged all data, on every subflow, and not the DATA_FIN behind them (RFC 8684 3.3.3). */
 bool sock_fin_unheard(int fd);
 /* How many subflows the connection has (0: it is plain TCP), and the ends of one of them. */
 unsigned int sock_subflow(int fd, struct endpoint *near, struct endpoint *far);

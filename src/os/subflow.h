@@ -25,6 +25,13 @@ struct subflow_info {
 	int64_t rtt;       /* us, smoothed; 0: not known */
 };
 
+/* What a subflow has to send. */
+struct subflow_load {
+	uint64_t unsent; /* bytes that it was given and has not sent yet */
+	uint64_t rate;   /* bytes/s at which it sends; 0: not known */
+	int64_t rtt;     /* us, smoothed */
+};
+
 /* Fill in what a struct tcp_info of @len bytes tells. */
 void subflow_take(struct subflow_info *s, const void *tcp_info, size_t len);
 

@@ -1,88 +1,122 @@
 /* SPDX-License-Identifier: ISC */
 #include "relay/fit.h"
 
-#define LOOK_EVERY (500 * MS_US)
-#define LOW_LOOKS  3            /* in a row, until that is no chance */
-#define WIDE_TIME  (20 * S_US)  /* ... the first time, then four times as long, up to */
-#define TRIES_MOST 4
-#define RATE_LEAST (1u << 20)   /* bytes/s; what is slower waits for nothing */
-#define LOSSY      1000         /* one segment of so many is sent again */
-#define ROOM_CLOSE (256u << 10) /* bytes, beside what is needed */
-#define ROOM_WIDE  (1u << 20)
+#define RATE_LEAST  (256u << 10)  /* bytes/s; what is slower is not worth a look */
+#define BURST       (64u << 10)   /* bytes that MPTCP gives a subflow at once */
+#define SPARE_TIME  (30 * MS_US)  /* that each subflow keeps, beside a burst: more than from look to reaction */
+#define SPARE_LEAST (10 * MS_US)  /* what is not worth a change */
+#define LOOKS       3             /* before the room is made smaller: the least of them counts */
+#define MAIN        20            /* a subflow with less than one of so many parts of the rate does not count */
+#define IDLE_MUCH   100           /* thousandths of the links: it needs much more room, and now... */
+#define IDLE_SOME   25            /* ... on the average: somewhat more */
+#define HOLD_TIME   (1 * S_US)    /* the first time, then twice as long, up to... */
+#define TRIES_MOST  4             /* ... so often */
+#define SIZE_LEAST  (256u << 10)  /* bytes */
+#define TRIPS_MOST  4             /* as much as the kernel would let it hold: who reads slowly gets no more */
+#define ROOM_MOST   (1u << 20)    /* bytes beside that */
 
-bool fit_due(const struct fit *f, mono_t now)
-{
-	return mono_diff(now, f->looked) >= LOOK_EVERY;
-}
-
-/* About what is needed at a rate. */
-static uint64_t close_to(uint64_t rate, int64_t trip)
-{
-	return rate * (uint64_t)trip / S_US * 3 / 2 + ROOM_CLOSE;
-}
-
-/* About what the kernel would let it hold. */
-static uint64_t wide(uint64_t rate, int64_t trip)
-{
-	return rate * (uint64_t)trip / S_US * 4 + ROOM_WIDE;
-}
-
-/* Within a tenth. */
-static bool steady(uint64_t before, uint64_t now)
-{
-	return now > before - before / 10 && now < before + before / 10;
-}
-
-/* A subflow that has ended takes its figures along. */
-static bool is_lossy(const struct fit_facts *before, const struct fit_facts *now)
-{
-	return now->resent > before->resent && now->sent > before->sent &&
-	       (now->resent - before->resent) * LOSSY > now->sent - before->sent;
-}
-
-static void come_close(struct fit *f)
-{
-	f->state = FIT_CLOSE;
-	f->best = f->rate;
-	f->low = 0;
-}
-
-static uint64_t give_up(struct fit *f, int64_t trip, mono_t now)
-{
-	f->state = FIT_WIDE;
-	f->until = mono_add(now, WIDE_TIME << (2 * f->tries));
-	f->tries += f->tries < TRIES_MOST;
-	return wide(f->best, trip);
-}
-
-uint64_t fit_size(struct fit *f, const struct fit_facts *facts, mono_t now)
+bool fit_look(struct fit *f, uint64_t delivered, bool full, mono_t now)
 {
 	const int64_t took = mono_diff(now, f->looked);
-	const uint64_t before = f->rate;
-	const bool lossy = is_lossy(&f->last, facts);
+	const uint64_t rate = took > 0 ? (delivered - f->delivered) * S_US / (uint64_t)took : 0;
 
-	f->rate = took > 0 && facts->acked > f->last.acked ? (facts->acked - f->last.acked) * S_US / (uint64_t)took : 0;
-	f->last = *facts;
+	/* What waits for a segment that was lost comes in bursts. */
+	f->rate = rate > f->rate ? rate : f->rate - (f->rate - rate) / 8;
+	f->delivered = delivered;
 	f->looked = now;
-	switch ((enum fit_state)f->state) {
-	case FIT_KERNEL:
-		if (f->rate < RATE_LEAST || !steady(before, f->rate) || lossy)
-			return 0;
-		come_close(f);
-		return close_to(f->rate, facts->trip);
-	case FIT_CLOSE:
-		f->low = f->rate < f->best - f->best / 20 ? f->low + 1 : 0;
-		if (f->low == LOW_LOOKS)
-			return give_up(f, facts->trip, now);
-		if (f->rate > f->best)
-			f->best += (f->rate - f->best) / 4;
-		return lossy ? wide(f->best, facts->trip) : close_to(f->best, facts->trip);
-	case FIT_WIDE:
-		if (mono_diff(now, f->until) >= 0 && steady(before, f->rate))
-			come_close(f);
-		else if (f->rate > f->best)
-			f->best = f->rate;
-		return wide(f->best, facts->trip);
+	return full && rate >= RATE_LEAST;
+}
+
+static uint64_t rate_of_all(const struct subflow_load *s, unsigned int n)
+{
+	uint64_t rate = 0;
+
+	for (unsigned int i = 0; i < n; i++)
+		rate += s[i].rate;
+	return rate;
+}
+
+/* The share of the links that have nothing to send, in thousandths. */
+static unsigned int idle_now(const struct subflow_load *s, unsigned int n, uint64_t all)
+{
+	uint64_t idle = 0;
+
+	for (unsigned int i = 0; i < n; i++)
+		idle += s[i].unsent ? 0 : s[i].rate;
+	return (unsigned int)(idle * 1000 / all);
+}
+
+/* For how long, in us, each subflow has something to send beside what it should keep. */
+static int64_t spare_now(const struct subflow_load *s, unsigned int n, uint64_t all)
+{
+	int64_t least = INT64_MAX;
+
+	for (unsigned int i = 0; i < n; i++) {
+		if (s[i].rate * MAIN < all)
+			continue;
+		const int64_t spare = ((int64_t)s[i].unsent - BURST) * S_US / (int64_t)s[i].rate - SPARE_TIME;
+		if (spare < least)
+			least = spare;
 	}
-	return 0;
+	return least;
+}
+
+/* What the kernel would let it hold, about. */
+static uint64_t most(const struct fit *f, const struct subflow_load *s, unsigned int n)
+{
+	int64_t rtt = 0;
+
+	for (unsigned int i = 0; i < n; i++)
+		rtt = s[i].rtt > rtt ? s[i].rtt : rtt;
+	return f->rate * (uint64_t)rtt / S_US * TRIPS_MOST + ROOM_MOST;
+}
+
+static uint64_t grow(struct fit *f, unsigned int idle, uint64_t limit, mono_t now)
+{
+	const uint64_t more = f->size + f->size / (idle > IDLE_MUCH ? 2 : 8);
+
+	f->tries += f->smaller && f->tries < TRIES_MOST;
+	f->smaller = false;
+	f->idle = 0;
+	f->hold = mono_add(now, HOLD_TIME << f->tries);
+	if (f->size >= limit)
+		return 0;
+	f->size = more < limit ? more : limit;
+	return f->size;
+}
+
+static uint64_t shrink(struct fit *f, int64_t spare, uint64_t all, uint64_t held)
+{
+	const uint64_t now = f->size ? f->size : held;
+	const uint64_t less = all * (uint64_t)spare / S_US;
+
+	f->size = now > less + now / 2 ? now - less : now / 2;
+	if (f->size < SIZE_LEAST)
+		f->size = SIZE_LEAST;
+	f->smaller = true;
+	f->idle = 0;
+	return f->size;
+}
+
+uint64_t fit_size(struct fit *f, const struct subflow_load *s, unsigned int n, uint64_t held, mono_t now)
+{
+	const uint64_t all = rate_of_all(s, n);
+
+	if (!all)
+		return 0;
+	const unsigned int idle = idle_now(s, n, all);
+	const int64_t spare = spare_now(s, n, all);
+
+	f->idle = (uint16_t)(f->idle + ((int)idle - f->idle) / 8);
+	if (f->size && (idle > IDLE_MUCH || f->idle > IDLE_SOME)) {
+		f->looks = 0;
+		return grow(f, idle, most(f, s, n), now);
+	}
+	f->spare = f->looks && f->spare < spare ? f->spare : spare;
+	if (++f->looks < LOOKS)
+		return 0;
+	f->looks = 0;
+	if (f->spare < SPARE_LEAST || mono_diff(now, f->hold) < 0)
+		return 0;
+	return shrink(f, f->spare, all, held);
 }

@@ -1,45 +1,42 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * How much an MPTCP connection should hold that is sent and not acknowledged.
+ * How much an MPTCP connection may hold that its peer has not acknowledged.
  *
  * The kernel lets each subflow queue about three times what can be under way. When a link is lost, what
- * it had is sent anew behind that on the others: half a second of silence where a tenth would do. So a
- * connection whose rate is steady gets room for what it needs and half of it again. While packets
- * are lost it needs more: what came behind them waits. Should it be slower with that than before, the room
- * is as large as the kernel's again, for a while that becomes longer each time.
+ * it had is sent anew behind that on the others: half a second of silence where a tenth would do. Too
+ * little is worse: a subflow with nothing to send is a link that stands idle.
+ *
+ * So what the subflows have left to send is looked at. As long as each of them has some to spare, the
+ * room of the whole connection is made smaller by that; when one has nothing left, larger, and it is
+ * not made smaller for a while, which becomes longer each time. What links of other delays, or
+ * losses, need is found that way and not reckoned. The kernel decides until there was something to spare.
  *
  * Pure: what the kernel tells, and the clock, are passed in.
  */
 #ifndef RELAY_FIT_H
 #define RELAY_FIT_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/mono.h"
-
-/* What the kernel tells of a connection. */
-struct fit_facts {
-	uint64_t acked;  /* bytes */
-	int64_t trip;    /* us: the longest round trip of a subflow, with the time for one burst of data */
-	uint64_t sent, resent; /* segments, of all subflows that there are */
-};
-
-enum fit_state { FIT_KERNEL, FIT_CLOSE, FIT_WIDE };
+#include "os/subflow.h"
 
 struct fit {
-	uint8_t state; /* enum: the kernel's own; close to the need; wide, since close was too little */
-	uint8_t low;   /* while close: looks in a row at which it was slower */
-	uint8_t tries; /* how often close was too little */
-	uint64_t rate; /* bytes/s, between the last two looks */
-	uint64_t best; /* while close: the rate that there was */
-	struct fit_facts last;
-	mono_t looked, until;
+	uint64_t size;       /* bytes; 0: the kernel's choice */
+	uint64_t delivered;  /* bytes, at the last look */
+	uint64_t rate;       /* bytes/s that it gets, of late */
+	mono_t looked, hold; /* the last look; until when the room becomes no smaller */
+	int64_t spare;       /* us for which each subflow had something to send, the least of some looks... */
+	uint8_t looks;       /* ... so many */
+	uint16_t idle;       /* thousandths of the links that had nothing to send, of late */
+	uint8_t tries;       /* how often less room turned out to be too little */
+	bool smaller;        /* it is less than it was, and not yet found to be too little */
 };
 
-/* Whether it is time for fit_size(). */
-bool fit_due(const struct fit *f, mono_t now);
-/* Returns the bytes that the connection may hold from now on; 0: as before. */
-uint64_t fit_size(struct fit *f, const struct fit_facts *facts, mono_t now);
+/* A look, ten times a second while data flow: @delivered bytes were taken from the sender so far; @full:
+ * more were to be had. Returns whether fit_size() is to be asked. */
+bool fit_look(struct fit *f, uint64_t delivered, bool full, mono_t now);
+/* Of a connection with these @n subflows that may hold @held bytes: how many from now on; 0: as before. */
+uint64_t fit_size(struct fit *f, const struct subflow_load *s, unsigned int n, uint64_t held, mono_t now);
 
 #endif

@@ -25,7 +25,7 @@
 #define PROBE_LOOK 40            /* then the peer of an MPTCP connection is asked whether it is there... */
 #define PROBE_LOOK_END 49        /* ... until then: some lost packets do no harm */
 #define PEER_IDLE  600           /* s; later on it is asked that often */
-#define LOOKS      50            /* then a quiet connection is an idle one */
+#define LOOKS      50            /* then a quiet connection is an idle one, or is looked at so often once more */
 #define PIPE_SIZE (1 << 20)
 _Static_assert(RELAY_MAX * sizeof(struct relay_ended) <= PIPE_SIZE, "hand-overs must fit");
 _Static_assert(RELAY_MAX * sizeof(struct relay *) <= PIPE_SIZE, "hand-overs must fit");
@@ -270,6 +270,7 @@ static int keep(struct worker *w, struct relay_way *way, const uint8_t *rest, si
 	memcpy(way->backlog, rest, len);
 	way->backlog_len = (uint32_t)len;
 	way->backlog_sent = 0;
+	way->full = true;
 	w->backlog_total += len;
 	return 0;
 }
@@ -432,6 +433,20 @@ static int64_t look_at_late(struct worker *w)
 	return moves ? LATE_SOON : LOOK_EVERY;
 }
 
+/* Whether a quiet connection may yet need help: a FIN of ours that the peer has not acknowledged, or segments
+ * that wait for an earlier one, which may be repeated ever more rarely. */
+static bool is_unsettled(const struct relay *r)
+{
+	for (int s = 0; s < 2; s++) {
+		const enum relay_side side = s ? RELAY_SERVER : RELAY_CLIENT;
+		if (r->way[other(side)].shut && sock_mptcp_unacked(r->fd[side]))
+			return true;
+		if ((r->events[side] & EPOLLIN) && sock_waits_for_earlier(r->fd[side]))
+			return true;
+	}
+	return false;
+}
+
 static void look(struct worker *w, struct relay *r)
 {
 	for (int s = 0; s < 2 && !r->ended; s++) {
@@ -450,21 +465,19 @@ static void look(struct worker *w, struct relay *r)
 	}
 }
 
-/* Fit what the socket of @to holds to what it needs. */
+/* Fit what the socket of @to holds to what its subflows need. */
 static void fit(struct relay *r, enum relay_side to, mono_t now)
 {
 	struct relay_way *const way = &r->way[other(to)];
-	struct fit_facts facts;
+	struct subflow_load load[SUBFLOWS_MAX];
+	const bool full = way->full;
 
-	if (way->plain || !fit_due(&way->fit, now))
+	way->full = way->backlog != NULL;
+	if (way->plain || !fit_look(&way->fit, atomic_load_explicit(&way->bytes, memory_order_relaxed), full, now))
 		return;
-	way->plain = !sock_mptcp_trip(r->fd[to], &facts.trip, &facts.sent, &facts.resent);
-	if (way->plain)
-		return;
-	const uint64_t sent = atomic_load_explicit(&way->bytes, memory_order_relaxed);
-	const uint64_t unacked = sock_mptcp_unacked(r->fd[to]);
-	facts.acked = sent > unacked ? sent - unacked : 0;
-	const uint64_t size = fit_size(&way->fit, &facts, now);
+	const int n = sock_subflow_loads(r->fd[to], load, SUBFLOWS_MAX);
+	way->plain = n < 0;
+	const uint64_t size = n > 0 ? fit_size(&way->fit, load, (unsigned int)n, sock_held(r->fd[to]), now) : 0;
 	if (size)
 		sock_hold(r->fd[to], size);
 }
@@ -484,8 +497,10 @@ static void look_at_lively(struct worker *w, mono_t now)
 		if (r->quiet)
 			look(w, r);
 		if (!r->ended && r->quiet == LOOKS) {
-			LIST_REMOVE(r, lively);
-			r->is_lively = r->quiet = 0;
+			r->quiet = 0;
+			r->is_lively = is_unsettled(r);
+			if (!r->is_lively)
+				LIST_REMOVE(r, lively);
 		}
 		if (w->n_ended == BATCH)
 			sweep(w);

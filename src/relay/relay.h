@@ -13,8 +13,8 @@
  * MP_FASTCLOSE), as a direct connection would show it.
  *
  * Stalls: Linux MPTCP can fill its receive buffer with segments that wait for an earlier one, which
- * then finds no room (sock_make_room()). A connection that fell quiet is looked at for that, for
- * some seconds.
+ * then finds no room (sock_make_room()). A connection that fell quiet is looked at for that, until it
+ * has nothing of the kind for some seconds.
  *
  * Or it does not hear of a DATA_FIN: the last data came twice, the second time with the DATA_FIN, and
  * were dropped with it. The kernel notes it and looks at the note when something happens to one of the
@@ -64,6 +64,7 @@ struct relay_way {
 	uint32_t read_max;      /* bytes asked for in one read */
 	uint8_t eof, shut;      /* FIN received; FIN passed on */
 	uint8_t plain;          /* goes to a socket that is not MPTCP's */
+	uint8_t full;           /* that took less than there was, since the last look */
 	struct fit fit;
 	uint64_t late;          /* bytes in front of a FIN that waits, as last seen; 0: none waits */
 };

@@ -1,170 +1,220 @@
 /* SPDX-License-Identifier: ISC */
+/* How much a connection may hold: by looks at what its subflows have left to send. */
 #include "testing.h"
 
 #include "relay/fit.h"
 
+#define KB   UINT64_C(1000)
 #define MB   UINT64_C(1000000)
-#define TRIP (100 * MS_US)
+#define LOOK (100 * MS_US)
 
-/* A connection of which a look is taken every half second. */
+/* A connection over two links of 6 and 4 MB/s, and what it may hold. */
 struct run {
 	struct fit fit;
-	struct fit_facts facts;
+	struct subflow_load load[2];
+	uint64_t delivered, held;
 	mono_t now;
 };
 
 static struct run begin(void)
 {
-	return (struct run){ .now = { .us = 1000 * S_US } };
+	struct run r = { .now = { .us = 1000 * S_US }, .held = 6 * MB,
+		.load = { { .rate = 6 * MB, .rtt = 50 * MS_US }, { .rate = 4 * MB, .rtt = 100 * MS_US } } };
+
+	fit_look(&r.fit, 0, true, r.now);
+	return r;
 }
 
-/* Half a second at @rate bytes/s, with @resent of a thousand segments sent again. */
-static uint64_t half_second(struct run *r, uint64_t rate, unsigned int resent)
+/* A look at it while the subflows have these times, in ms, left to send. Returns what fit_size() does. */
+static uint64_t look(struct run *r, uint64_t ms0, uint64_t ms1)
 {
-	r->now = mono_add(r->now, 500 * MS_US);
-	r->facts.acked += rate / 2;
-	r->facts.sent += 1000;
-	r->facts.resent += resent;
-	r->facts.trip = TRIP;
-	assert_true(fit_due(&r->fit, r->now));
-	return fit_size(&r->fit, &r->facts, r->now);
-}
-
-static uint64_t run_for(struct run *r, unsigned int looks, uint64_t rate, unsigned int resent)
-{
-	uint64_t size = 0;
-
-	for (unsigned int i = 0; i < looks; i++)
-		size = half_second(r, rate, resent);
+	r->now = mono_add(r->now, LOOK);
+	r->delivered += MB;
+	r->load[0].unsent = ms0 * r->load[0].rate / 1000;
+	r->load[1].unsent = ms1 * r->load[1].rate / 1000;
+	assert_true(fit_look(&r->fit, r->delivered, true, r->now));
+	const uint64_t size = fit_size(&r->fit, r->load, 2, r->held, r->now);
+	if (size)
+		r->held = size;
 	return size;
 }
 
-static void test_looks_are_some_time_apart(void **state)
+/* So many looks that are all alike; returns the last size that came of them, or 0. */
+static uint64_t looks(struct run *r, unsigned int n, uint64_t ms0, uint64_t ms1)
 {
-	struct run r = begin();
+	uint64_t last = 0;
 
-	half_second(&r, 10 * MB, 0);
-	assert_false(fit_due(&r.fit, mono_add(r.now, 499 * MS_US)));
-	assert_true(fit_due(&r.fit, mono_add(r.now, 500 * MS_US)));
-}
-
-static void test_left_to_the_kernel_while_it_becomes_faster(void **state)
-{
-	struct run r = begin();
-
-	for (uint64_t rate = MB; rate < 100 * MB; rate += rate / 4)
-		assert_int_equal(half_second(&r, rate, 0), 0);
-	assert_int_equal(r.fit.state, FIT_KERNEL);
-}
-
-static void test_slow_ones_are_left_to_the_kernel(void **state)
-{
-	struct run r = begin();
-
-	assert_int_equal(run_for(&r, 20, MB / 2, 0), 0);
-}
-
-static void test_a_steady_one_gets_what_it_needs(void **state)
-{
-	struct run r = begin();
-	const uint64_t size = run_for(&r, 4, 10 * MB, 0);
-
-	assert_int_equal(r.fit.state, FIT_CLOSE);
-	/* 1 MB is under way. */
-	assert_in_range(size, MB * 3 / 2, MB * 2);
-}
-
-static void test_it_can_become_faster(void **state)
-{
-	struct run r = begin();
-	uint64_t rate = 10 * MB;
-
-	run_for(&r, 4, rate, 0);
-	/* It sends what it may hold once in a round trip. */
-	for (int i = 0; i < 40; i++) {
-		const uint64_t size = half_second(&r, rate, 0);
-		assert_true(size * S_US / TRIP > rate * 5 / 4);
-		if (rate < 50 * MB)
-			rate = size * S_US / TRIP * 4 / 5;
+	while (n--) {
+		const uint64_t size = look(r, ms0, ms1);
+		last = size ? size : last;
 	}
-	assert_true(rate >= 50 * MB);
-	assert_int_equal(r.fit.state, FIT_CLOSE);
+	return last;
 }
 
-static void test_losses_need_room(void **state)
+/* Links with so much queue beside what they hold themselves: what is not under way there is unsent. */
+static void settle(struct run *r, unsigned int n)
 {
-	struct run r = begin();
-	const uint64_t without = run_for(&r, 4, 10 * MB, 0);
-	const uint64_t with = half_second(&r, 10 * MB, 5);
+	const uint64_t under_way = 6 * KB * 50 + 4 * KB * 100;
 
-	assert_true(with > 2 * without);
-	assert_int_equal(half_second(&r, 10 * MB, 0), without);
-}
-
-static void test_not_begun_with_losses(void **state)
-{
-	struct run r = begin();
-
-	assert_int_equal(run_for(&r, 20, 10 * MB, 5), 0);
-	assert_int_equal(r.fit.state, FIT_KERNEL);
-}
-
-/* Never worse than without it: what becomes slower is given room, and each time for longer. */
-static void test_what_becomes_slower_is_let_go(void **state)
-{
-	struct run r = begin();
-	unsigned int looks[3];
-
-	for (int k = 0; k < 3; k++) {
-		while (r.fit.state != FIT_CLOSE)
-			half_second(&r, 10 * MB, 0);
-		assert_true(run_for(&r, 3, 9 * MB, 0) > 4 * MB);
-		assert_int_equal(r.fit.state, FIT_WIDE);
-		for (looks[k] = 0; r.fit.state == FIT_WIDE; looks[k]++)
-			assert_true(half_second(&r, 10 * MB, 0) > MB);
+	while (n--) {
+		const uint64_t ms = r->held > under_way ? (r->held - under_way) / (10 * KB) : 0;
+		look(r, ms, ms);
 	}
-	assert_in_range(looks[0], 35, 45);
-	assert_in_range(looks[1], 150, 170);
-	assert_in_range(looks[2], 600, 680);
 }
 
-static void test_one_slow_look_is_chance(void **state)
+static void test_what_to_spare_is_taken_away(void **state)
 {
 	struct run r = begin();
 
-	run_for(&r, 4, 10 * MB, 0);
+	settle(&r, 30);
+	/* 0.7 MB are under way; some 50 ms more are kept. */
+	assert_in_range(r.held, 1 * MB, 3 * MB / 2);
+	const uint64_t settled = r.held;
+	settle(&r, 100);
+	assert_in_range(r.held, settled - settled / 10, settled);
+}
+
+/* The kernel decides until there is something to spare on every link: also while they become faster. */
+static void test_the_kernels_choice_at_first(void **state)
+{
+	struct run r = begin();
+
+	assert_int_equal(looks(&r, 20, 300, 30), 0);
+	assert_int_equal(looks(&r, 20, 30, 300), 0);
+	assert_int_equal(looks(&r, 20, 0, 300), 0);
+	assert_int_equal(r.fit.size, 0);
+}
+
+static void test_one_look_is_chance(void **state)
+{
+	struct run r = begin();
+
 	for (int i = 0; i < 20; i++) {
-		run_for(&r, 2, 8 * MB, 0);
-		half_second(&r, 10 * MB, 0);
+		assert_int_equal(looks(&r, 2, 200, 200), 0);
+		assert_int_equal(look(&r, 200, 20), 0);
 	}
-	assert_int_equal(r.fit.state, FIT_CLOSE);
 }
 
-/* A subflow that ends takes its figures along; nothing acknowledged for a while is a rate of 0. */
-static void test_figures_that_shrink(void **state)
+/* Whatever is to spare, at most half of it all goes at once, and a little stays. */
+static void test_bounds(void **state)
 {
 	struct run r = begin();
 
-	run_for(&r, 4, 10 * MB, 0);
-	r.facts.sent = r.facts.resent = 0;
-	r.facts.acked -= 5 * MB;
-	assert_in_range(half_second(&r, 0, 0), 1, 3 * MB);
-	assert_int_equal(r.fit.rate, 0);
+	assert_int_equal(looks(&r, 3, 5000, 5000), 3 * MB);
+	for (int i = 0; i < 30; i++)
+		looks(&r, 3, 5000, 5000);
+	assert_int_equal(r.held, 256u << 10);
+}
+
+static void test_an_idle_link_gets_room_at_once(void **state)
+{
+	struct run r = begin();
+
+	settle(&r, 30);
+	const uint64_t before = r.held;
+	assert_int_equal(look(&r, 50, 0), before + before / 2);
+	assert_int_equal(look(&r, 50, 0), before * 9 / 4);
+}
+
+/* Now and then idle, which is not much, but too much in the long run. */
+static void test_somewhat_idle(void **state)
+{
+	struct run r = begin();
+
+	r.load[0].rate = 100 * MB;
+	r.load[1].rate = 8 * MB; /* 7 % */
+	looks(&r, 3, 200, 200);
+	const uint64_t before = r.held;
+	unsigned int n = 0;
+	while (r.held == before && n++ < 50)
+		look(&r, 40, 0);
+	assert_in_range(n, 2, 10);
+	assert_int_equal(r.held, before + before / 8);
+}
+
+/* A link of hardly any rate is not worth what it would take to keep it busy. */
+static void test_a_throttled_link_does_not_count(void **state)
+{
+	struct run r = begin();
+
+	r.load[1].rate = 6 * MB / 40;
+	assert_true(looks(&r, 3, 200, 20) != 0);
+	const uint64_t before = r.held;
+	assert_int_equal(looks(&r, 100, 35, 0), 0);
+	assert_int_equal(r.held, before);
+}
+
+/* What was found to be too little is not tried again for a while, and each time for longer. */
+static void test_it_learns(void **state)
+{
+	struct run r = begin();
+	unsigned int n[6];
+
+	for (unsigned int k = 0; k < 6; k++) {
+		looks(&r, 3, 200, 200);
+		assert_true(look(&r, 0, 0) > 0);
+		const uint64_t before = r.held;
+		for (n[k] = 0; r.held == before; n[k]++)
+			look(&r, 100, 100);
+		r.held = r.fit.size = 6 * MB;
+	}
+	assert_in_range(n[0], 18, 24);
+	assert_in_range(n[1], 36, 44);
+	assert_in_range(n[2], 76, 84);
+	assert_in_range(n[3], 156, 164);
+	assert_in_range(n[5], 156, 164);
+}
+
+/* A reader that takes little leaves subflows with nothing to send, too: it gets no more for that. */
+static void test_slow_readers_get_no_more_than_usual(void **state)
+{
+	struct run r = begin();
+
+	settle(&r, 30);
+	looks(&r, 200, 0, 0);
+	/* 10 MB/s for four times 100 ms, and 1 MiB. */
+	assert_in_range(r.held, 4 * MB, 6 * MB);
+	assert_int_equal(looks(&r, 50, 0, 0), 0);
+}
+
+static void test_what_is_not_worth_a_look(void **state)
+{
+	struct fit f = { 0 };
+	mono_t now = { .us = 1000 * S_US };
+
+	assert_false(fit_look(&f, 0, true, now));
+	assert_true(fit_look(&f, MB, true, now = mono_add(now, LOOK)));
+	assert_false(fit_look(&f, 2 * MB, false, now = mono_add(now, LOOK)));           /* it takes all there is */
+	assert_false(fit_look(&f, 2 * MB + 20 * KB, true, now = mono_add(now, LOOK))); /* too slow */
+	assert_true(f.rate > 5 * MB);                                                   /* which is but a moment */
+	assert_false(fit_look(&f, 2 * MB + 20 * KB, true, now));
+}
+
+static void test_without_subflows(void **state)
+{
+	struct fit f = { 0 };
+	const mono_t now = { .us = 1000 * S_US };
+	const struct subflow_load unknown = { .unsent = MB };
+
+	fit_look(&f, MB, true, now);
+	assert_int_equal(fit_size(&f, NULL, 0, MB, now), 0);
+	assert_int_equal(fit_size(&f, &unknown, 1, MB, now), 0);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_looks_are_some_time_apart),
-		cmocka_unit_test(test_left_to_the_kernel_while_it_becomes_faster),
-		cmocka_unit_test(test_slow_ones_are_left_to_the_kernel),
-		cmocka_unit_test(test_a_steady_one_gets_what_it_needs),
-		cmocka_unit_test(test_it_can_become_faster),
-		cmocka_unit_test(test_losses_need_room),
-		cmocka_unit_test(test_not_begun_with_losses),
-		cmocka_unit_test(test_what_becomes_slower_is_let_go),
-		cmocka_unit_test(test_one_slow_look_is_chance),
-		cmocka_unit_test(test_figures_that_shrink),
+		cmocka_unit_test(test_what_to_spare_is_taken_away),
+		cmocka_unit_test(test_the_kernels_choice_at_first),
+		cmocka_unit_test(test_one_look_is_chance),
+		cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_an_idle_link_gets_room_at_once),
+		cmocka_unit_test(test_somewhat_idle),
+		cmocka_unit_test(test_a_throttled_link_does_not_count),
+		cmocka_unit_test(test_it_learns),
+		cmocka_unit_test(test_slow_readers_get_no_more_than_usual),
+		cmocka_unit_test(test_what_is_not_worth_a_look),
+		cmocka_unit_test(test_without_subflows),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

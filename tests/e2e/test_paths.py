@@ -6,9 +6,12 @@ import pytest
 from peer import Transfer
 from plaitlab import Lab, Link, wait_until
 from plaitlab.daemons import Plait
+from plaitlab.flap import Bulk, Flapper
 
+PORT = 9000
 SIZE = 48 << 20
 BEFORE = 4 << 20
+HANDSHAKES = 20_000     # bytes on a backup link: some joins and probes
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +36,11 @@ def test_cut(lab, plait, way, mode, link):
                "all endpoints")
 
 
-def test_backup(lab, plait, request):
-    """A link in backup mode carries next to nothing while the other one works, and takes over."""
+@pytest.mark.parametrize("way", ["up", "down"])
+@pytest.mark.parametrize("mode", ["down", "blackhole"])
+def test_backup(lab, plait, request, way, mode):
+    """A link in backup mode carries handshakes and nothing else while the other one works, then all; and
+    is left again when the other one is back."""
     plait.cpe.stop()
     other = Plait(lab, start=False, backup=["lte"])
     request.addfinalizer(plait.cpe.start)
@@ -42,9 +48,16 @@ def test_backup(lab, plait, request):
     other.cpe.start()
     for wan in lab.wan:
         lab.link[wan.name].reset()
-    with Transfer(lab, "down", SIZE):
-        wait_until(lambda: lab.link["dsl"].stats()["down"]["bytes"] > BEFORE, 20, "a share over dsl")
-        assert lab.link["lte"].stats()["down"]["bytes"] < BEFORE / 10
-        lab.link["dsl"].mode("down")
-    assert lab.link["lte"].stats()["down"]["bytes"] > BEFORE
-    lab.link["dsl"].mode("down", False)
+    flapper = Flapper(lab)
+    with Bulk(lab, way, PORT):
+        wait_until(lambda: lab.link["dsl"].stats()[way]["bytes"] > SIZE // 2, 20, "a share over dsl")
+        assert flapper.is_joined("lte")
+        for direction, stats in lab.link["lte"].stats().items():
+            if direction in ("up", "down"):
+                assert stats["bytes"] < HANDSHAKES, (direction, stats)
+        lab.link["dsl"].mode(mode)
+        wait_until(lambda: flapper.carries("lte", way, share=0.8), 10, "lte to carry all")
+        lab.link["dsl"].mode(mode, False)
+        wait_until(lambda: flapper.is_back("dsl", way) and not flapper.carries("lte", way, share=0.05), 20,
+                   "dsl to carry all again")
+    assert other.cpe.counter("tcp_fallback") == 0

@@ -531,7 +531,8 @@ int sock_subflow_loads(int fd, struct subflow_load *out, unsigned int max)
 		const struct tcp_info info = tcpinfo_of(&infos, i);
 		if (info.tcpi_state == STATE_ESTABLISHED || info.tcpi_state == STATE_CLOSE_WAIT)
 			out[n++] = (struct subflow_load){ .unsent = info.tcpi_notsent_bytes,
-				.rate = info.tcpi_pacing_rate, .rtt = info.tcpi_rtt };
+				.rate = info.tcpi_pacing_rate, .rtt = info.tcpi_rtt,
+				.unheard = info.tcpi_unacked ? info.tcpi_last_ack_recv * MS_US : 0 };
 	}
 	return (int)n;
 }

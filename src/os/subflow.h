@@ -30,6 +30,7 @@ struct subflow_load {
 	uint64_t unsent; /* bytes that it was given and has not sent yet */
 	uint64_t rate;   /* bytes/s at which it sends; 0: not known */
 	int64_t rtt;     /* us, smoothed */
+	int64_t unheard; /* us since the last acknowledgement, with data under way; 0: none are */
 };
 
 /* Fill in what a struct tcp_info of @len bytes tells. */

@@ -5,12 +5,13 @@
 #define BURST       (64u << 10)   /* bytes that MPTCP gives a subflow at once */
 #define SPARE_TIME  (30 * MS_US)  /* that each subflow keeps, beside a burst: more than from look to reaction */
 #define SPARE_LEAST (10 * MS_US)  /* what is not worth a change */
-#define LOOKS       3             /* before the room is made smaller: the least of them counts */
+#define LOOK_TIME   (200 * MS_US) /* and a round trip, before the room is made smaller: the least then counts */
 #define MAIN        20            /* a subflow with less than one of so many parts of the rate does not count */
 #define IDLE_MUCH   100           /* thousandths of the links: it needs much more room, and now... */
 #define IDLE_SOME   25            /* ... on the average: somewhat more */
-#define HOLD_TIME   (1 * S_US)    /* the first time, then twice as long, up to... */
-#define TRIES_MOST  4             /* ... so often */
+#define HOLD_TIME   (250 * MS_US) /* the first time, then twice as long, up to... */
+#define TRIES_MOST  6             /* ... so often */
+#define SILENT_TIME (50 * MS_US)  /* and a round trip, without an acknowledgement */
 #define SIZE_LEAST  (256u << 10)  /* bytes */
 #define TRIPS_MOST  4             /* as much as the kernel would let it hold: who reads slowly gets no more */
 #define ROOM_MOST   (1u << 20)    /* bytes beside that */
@@ -21,10 +22,10 @@ bool fit_look(struct fit *f, uint64_t delivered, bool full, mono_t now)
 	const uint64_t rate = took > 0 ? (delivered - f->delivered) * S_US / (uint64_t)took : 0;
 
 	/* What waits for a segment that was lost comes in bursts. */
-	f->rate = rate > f->rate ? rate : f->rate - (f->rate - rate) / 8;
+	f->rate = f->rate - f->rate / 8 + rate / 8;
 	f->delivered = delivered;
 	f->looked = now;
-	return full && rate >= RATE_LEAST;
+	return full && f->rate >= RATE_LEAST;
 }
 
 static uint64_t rate_of_all(const struct subflow_load *s, unsigned int n)
@@ -61,18 +62,32 @@ static int64_t spare_now(const struct subflow_load *s, unsigned int n, uint64_t 
 	return least;
 }
 
-/* What the kernel would let it hold, about. */
-static uint64_t most(const struct fit *f, const struct subflow_load *s, unsigned int n)
+/* How long, in us, a burst takes to be sent and acknowledged, on the slowest of them. */
+static int64_t trip_of_all(const struct subflow_load *s, unsigned int n)
 {
-	int64_t rtt = 0;
+	int64_t most = 0;
 
-	for (unsigned int i = 0; i < n; i++)
-		rtt = s[i].rtt > rtt ? s[i].rtt : rtt;
-	return f->rate * (uint64_t)rtt / S_US * TRIPS_MOST + ROOM_MOST;
+	for (unsigned int i = 0; i < n; i++) {
+		const int64_t trip = s[i].rate ? s[i].rtt + (int64_t)(BURST * S_US / s[i].rate) : 0;
+		most = trip > most ? trip : most;
+	}
+	return most;
 }
 
-static uint64_t grow(struct fit *f, unsigned int idle, uint64_t limit, mono_t now)
+/* Whether a link has fallen silent. What it had is sent anew on a subflow that has nothing else to send: more
+ * room, that is more to send, would delay that. */
+static bool is_silent(const struct subflow_load *s, unsigned int n)
 {
+	for (unsigned int i = 0; i < n; i++) {
+		if (s[i].unheard > s[i].rtt + SILENT_TIME)
+			return true;
+	}
+	return false;
+}
+
+static uint64_t grow(struct fit *f, unsigned int idle, int64_t trip, mono_t now)
+{
+	const uint64_t limit = f->rate * (uint64_t)trip / S_US * TRIPS_MOST + ROOM_MOST;
 	const uint64_t more = f->size + f->size / (idle > IDLE_MUCH ? 2 : 8);
 
 	f->tries += f->smaller && f->tries < TRIES_MOST;
@@ -90,7 +105,7 @@ static uint64_t shrink(struct fit *f, int64_t spare, uint64_t all, uint64_t held
 	const uint64_t now = f->size ? f->size : held;
 	const uint64_t less = all * (uint64_t)spare / S_US;
 
-	f->size = now > less + now / 2 ? now - less : now / 2;
+	f->size = now - (less < now / 2 ? less : now / 2);
 	if (f->size < SIZE_LEAST)
 		f->size = SIZE_LEAST;
 	f->smaller = true;
@@ -105,17 +120,23 @@ uint64_t fit_size(struct fit *f, const struct subflow_load *s, unsigned int n, u
 	if (!all)
 		return 0;
 	const unsigned int idle = idle_now(s, n, all);
-	const int64_t spare = spare_now(s, n, all);
+	const int64_t spare = spare_now(s, n, all), trip = trip_of_all(s, n);
 
 	f->idle = (uint16_t)(f->idle + ((int)idle - f->idle) / 8);
 	if (f->size && (idle > IDLE_MUCH || f->idle > IDLE_SOME)) {
-		f->looks = 0;
-		return grow(f, idle, most(f, s, n), now);
+		if (is_silent(s, n))
+			return 0;
+		f->since.us = 0;
+		return grow(f, idle, trip, now);
 	}
-	f->spare = f->looks && f->spare < spare ? f->spare : spare;
-	if (++f->looks < LOOKS)
+	if (!f->since.us) {
+		f->since = now;
+		f->spare = spare;
+	}
+	f->spare = spare < f->spare ? spare : f->spare;
+	if (mono_diff(now, f->since) < LOOK_TIME + trip)
 		return 0;
-	f->looks = 0;
+	f->since.us = 0;
 	if (f->spare < SPARE_LEAST || mono_diff(now, f->hold) < 0)
 		return 0;
 	return shrink(f, f->spare, all, held);

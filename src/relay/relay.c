@@ -489,11 +489,9 @@ static void look_at_lively(struct worker *w, mono_t now)
 	for (struct relay *r = LIST_FIRST(&w->lively); r; r = next) {
 		next = LIST_NEXT(r, lively);
 		r->quiet = r->moved ? 0 : (uint8_t)(r->quiet + 1);
-		if (r->moved) {
-			fit(r, RELAY_CLIENT, now);
-			fit(r, RELAY_SERVER, now);
-		}
 		r->moved = false;
+		fit(r, RELAY_CLIENT, now);
+		fit(r, RELAY_SERVER, now);
 		if (r->quiet)
 			look(w, r);
 		if (!r->ended && r->quiet == LOOKS) {

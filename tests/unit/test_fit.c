@@ -7,6 +7,7 @@
 #define KB   UINT64_C(1000)
 #define MB   UINT64_C(1000000)
 #define LOOK (100 * MS_US)
+#define SOME 5 /* looks: a trip of 116 ms, and 200 ms */
 
 /* A connection over two links of 6 and 4 MB/s, and what it may hold. */
 struct run {
@@ -90,7 +91,7 @@ static void test_one_look_is_chance(void **state)
 	struct run r = begin();
 
 	for (int i = 0; i < 20; i++) {
-		assert_int_equal(looks(&r, 2, 200, 200), 0);
+		assert_int_equal(looks(&r, SOME - 1, 200, 200), 0);
 		assert_int_equal(look(&r, 200, 20), 0);
 	}
 }
@@ -100,9 +101,8 @@ static void test_bounds(void **state)
 {
 	struct run r = begin();
 
-	assert_int_equal(looks(&r, 3, 5000, 5000), 3 * MB);
-	for (int i = 0; i < 30; i++)
-		looks(&r, 3, 5000, 5000);
+	assert_int_equal(looks(&r, SOME, 5000, 5000), 3 * MB);
+	looks(&r, 30 * SOME, 5000, 5000);
 	assert_int_equal(r.held, 256u << 10);
 }
 
@@ -123,7 +123,7 @@ static void test_somewhat_idle(void **state)
 
 	r.load[0].rate = 100 * MB;
 	r.load[1].rate = 8 * MB; /* 7 % */
-	looks(&r, 3, 200, 200);
+	looks(&r, SOME, 200, 200);
 	const uint64_t before = r.held;
 	unsigned int n = 0;
 	while (r.held == before && n++ < 50)
@@ -137,8 +137,8 @@ static void test_a_throttled_link_does_not_count(void **state)
 {
 	struct run r = begin();
 
-	r.load[1].rate = 6 * MB / 40;
-	assert_true(looks(&r, 3, 200, 20) != 0);
+	r.load[1].rate = 6 * MB / 40; /* its burst takes 437 ms */
+	assert_true(looks(&r, 9, 200, 20) != 0);
 	const uint64_t before = r.held;
 	assert_int_equal(looks(&r, 100, 35, 0), 0);
 	assert_int_equal(r.held, before);
@@ -148,21 +148,34 @@ static void test_a_throttled_link_does_not_count(void **state)
 static void test_it_learns(void **state)
 {
 	struct run r = begin();
-	unsigned int n[6];
+	unsigned int n[7];
 
-	for (unsigned int k = 0; k < 6; k++) {
-		looks(&r, 3, 200, 200);
+	looks(&r, 40, 100, 20); /* until its rate is known */
+	for (unsigned int k = 0; k < 7; k++) {
+		assert_true(looks(&r, SOME, 200, 200) > 0);
 		assert_true(look(&r, 0, 0) > 0);
 		const uint64_t before = r.held;
 		for (n[k] = 0; r.held == before; n[k]++)
 			look(&r, 100, 100);
 		r.held = r.fit.size = 6 * MB;
 	}
-	assert_in_range(n[0], 18, 24);
-	assert_in_range(n[1], 36, 44);
-	assert_in_range(n[2], 76, 84);
-	assert_in_range(n[3], 156, 164);
-	assert_in_range(n[5], 156, 164);
+	assert_in_range(n[0], SOME, SOME + 5);
+	for (unsigned int k = 1; k < 5; k++)
+		assert_in_range(n[k], 2 * n[k - 1] - SOME, 2 * n[k - 1] + SOME);
+	assert_in_range(n[5], 155, 165); /* 16 s: no longer */
+	assert_int_equal(n[6], n[5]);
+}
+
+/* What a silent link had is sent anew on those that have nothing else to send. */
+static void test_no_room_because_a_link_is_silent(void **state)
+{
+	struct run r = begin();
+
+	settle(&r, 30);
+	r.load[0].unheard = 110 * MS_US;
+	assert_int_equal(looks(&r, 10, 50, 0), 0);
+	r.load[0].unheard = 90 * MS_US;
+	assert_true(look(&r, 50, 0) > 0);
 }
 
 /* A reader that takes little leaves subflows with nothing to send, too: it gets no more for that. */
@@ -185,9 +198,10 @@ static void test_what_is_not_worth_a_look(void **state)
 	assert_false(fit_look(&f, 0, true, now));
 	assert_true(fit_look(&f, MB, true, now = mono_add(now, LOOK)));
 	assert_false(fit_look(&f, 2 * MB, false, now = mono_add(now, LOOK)));           /* it takes all there is */
-	assert_false(fit_look(&f, 2 * MB + 20 * KB, true, now = mono_add(now, LOOK))); /* too slow */
-	assert_true(f.rate > 5 * MB);                                                   /* which is but a moment */
-	assert_false(fit_look(&f, 2 * MB + 20 * KB, true, now));
+	assert_true(fit_look(&f, 2 * MB, true, now = mono_add(now, LOOK)));             /* it stands still */
+	for (int i = 0; i < 30; i++)
+		fit_look(&f, 2 * MB, true, now = mono_add(now, LOOK));
+	assert_false(fit_look(&f, 2 * MB, true, now));                                  /* for long */
 }
 
 static void test_without_subflows(void **state)
@@ -212,6 +226,7 @@ int main(void)
 		cmocka_unit_test(test_somewhat_idle),
 		cmocka_unit_test(test_a_throttled_link_does_not_count),
 		cmocka_unit_test(test_it_learns),
+		cmocka_unit_test(test_no_room_because_a_link_is_silent),
 		cmocka_unit_test(test_slow_readers_get_no_more_than_usual),
 		cmocka_unit_test(test_what_is_not_worth_a_look),
 		cmocka_unit_test(test_without_subflows),

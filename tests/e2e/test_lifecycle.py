@@ -228,6 +228,25 @@ def test_a_new_address(lab, plait, as_before):
     move("10.20.2.77", lte.cpe_addr4)
 
 
+def test_another_prefix(lab, plait, as_before):
+    """As when a router is renumbered: the old IPv6 address is deprecated, and goes later."""
+    start(plait)
+    lte = lab.wan[1]
+    new, router = "2001:db8:20:77::2", "2001:db8:20:77::1"
+    lab.net.ip(f"addr add {router}/64 dev lte nodad")
+    try:
+        lab.cpe.ip(f"addr add {new}/64 dev lte nodad", f"addr change {lte.cpe_addr6}/64 dev lte preferred_lft 0",
+                   f"route replace default via {router} dev lte metric {lte.metric}")
+        wait_until(lambda: new in endpoints(lab) and lte.cpe_addr6 not in endpoints(lab), 10, "the endpoint to follow")
+        wait_until(lambda: rules(lab, "6") == {lab.wan[0].cpe_addr6, new}, 10, "the rules to follow")
+        assert works(lab)
+    finally:
+        lab.cpe.ip(f"addr del {new}/64 dev lte", f"addr change {lte.cpe_addr6}/64 dev lte preferred_lft forever",
+                   f"route replace default via {lte.net_addr6} dev lte metric {lte.metric}")
+        lab.net.ip(f"addr del {router}/64 dev lte")
+    wait_until(lambda: lte.cpe_addr6 in endpoints(lab), 10, "the endpoint to come back")
+
+
 def test_first_link_is_down(lab, plait, as_before):
     """The first subflow goes over a link that works."""
     start(plait)
@@ -253,4 +272,27 @@ def test_interface_that_does_not_exist_yet():
                    "addr add 10.99.0.2/24 dev usb0",
                    "route add default via 10.99.0.1 dev usb0 metric 500")
         wait_until(lambda: "10.99.0.2" in endpoints(one), 10, "the new link's endpoint")
+        assert plait.stop() == [0, 0]
+
+
+def test_point_to_point():
+    """A link as PPP makes it: it appears with one address, its peer's, and a default route without a gateway;
+    a running connection is joined over it, and goes on when the other link vanishes."""
+    with Lab([Link("dsl", rate=100, delay=5), Link("ppp0", rate=100, delay=5)], families="4") as one:
+        plait = Plait(one, start=False)
+        dsl, ppp = one.wan
+        one.net.sysctl("net.ipv4.conf.ppp0.proxy_arp", 1)
+        one.cpe.ip("link set ppp0 down", f"addr del {ppp.cpe_addr4}/24 dev ppp0")
+        start(plait)
+        assert endpoints(one) == {dsl.cpe_addr4}
+        with Server(one.server, lambda conn: send(conn, 1 << 30)) as server, \
+                connect(one.host, one.server.addr4, server.port) as client:
+            exactly(client, 1 << 20)
+            one.cpe.ip("link set ppp0 up", f"addr add {ppp.cpe_addr4} peer {ppp.net_addr4}/32 dev ppp0",
+                       f"route add default dev ppp0 metric {ppp.metric}")
+            wait_until(lambda: exactly(client, 1 << 20) and f" {ppp.cpe_addr4}:" in one.conv.run(
+                "ss -Htn state established").stdout, 10, "the link to be joined")
+            one.cpe.ip("link set dsl down")
+            assert len(exactly(client, 8 << 20)) == 8 << 20
+        assert endpoints(one) == {ppp.cpe_addr4}
         assert plait.stop() == [0, 0]

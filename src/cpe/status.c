@@ -83,7 +83,8 @@ static json_t *converter_json(const struct cpe *c, const struct converter *v)
 	return json_pack("{s:s, s:s, s:s, s:s, s:i, s:o, s:s, s:f, s:I, s:f, s:I, s:I, s:I}", "name", v->name,
 		"address", endpoint_text(&v->at, at), "source", lease ? lease->source : "configuration",
 		"interface", lease ? lease->ifname : "", "order", lease ? (int)lease->order : 0,
-		"links", carriage_json(c, v), "trust", trust_text(v->trust), "seconds_left", (double)(left > 0 ? left : 0) / S_US, "lease_left", (json_int_t)(lease_left / S_US),
+		"links", carriage_json(c, v), "trust", trust_text(v->trust),
+		"seconds_left", (double)(left > 0 ? left : 0) / S_US, "lease_left", (json_int_t)(lease_left / S_US),
 		"handshake_ms", (double)v->rtt / MS_US, "connections", (json_int_t)v->connections,
 		"verified", (json_int_t)v->verified, "failed", (json_int_t)v->failed);
 }

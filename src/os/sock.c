@@ -518,6 +518,7 @@ bool sock_fin_unheard(int fd)
 
 #define STATE_ESTABLISHED 1           /* as the kernel numbers TCP's states */
 #define STATE_CLOSE_WAIT  8
+#define RATE_MOST         (1ull << 40) /* bytes/s; what more is, is no rate: "not known yet" is all ones */
 #define HOLD_MOST         (16u << 20) /* bytes, halved; what more could fill is no link's */
 
 int sock_subflow_loads(int fd, struct subflow_load *out, unsigned int max)
@@ -531,7 +532,7 @@ int sock_subflow_loads(int fd, struct subflow_load *out, unsigned int max)
 		const struct tcp_info info = tcpinfo_of(&infos, i);
 		if (info.tcpi_state == STATE_ESTABLISHED || info.tcpi_state == STATE_CLOSE_WAIT)
 			out[n++] = (struct subflow_load){ .unsent = info.tcpi_notsent_bytes,
-				.rate = info.tcpi_pacing_rate, .rtt = info.tcpi_rtt,
+				.rate = info.tcpi_pacing_rate < RATE_MOST ? info.tcpi_pacing_rate : 0, .rtt = info.tcpi_rtt,
 				.unheard = info.tcpi_unacked ? info.tcpi_last_ack_recv * MS_US : 0 };
 	}
 	return (int)n;

@@ -66,8 +66,9 @@ class Bulk:
                 sock.sendall(bytes(1 << 18))
 
     def _receive(self, sock):
+        watched = self.progress.watch(sock)
         with contextlib.suppress(OSError):
-            while self.progress.watch(sock).recv(1 << 18):
+            while watched.recv(1 << 18):
                 pass
 
     def __enter__(self):

@@ -22,7 +22,7 @@
 /* The link with this address of ours, or FIGURES_LINKS. */
 static unsigned int link_at(const struct cpe *c, const struct ip_addr *ip)
 {
-	const enum family_index f = ip_is_v4(ip) ? FAMILY_4 : FAMILY_6;
+	const enum family_index f = family_index(ip);
 
 	for (unsigned int i = 0; i < c->paths.n; i++) {
 		const struct wan *const w = &c->paths.wan[i];

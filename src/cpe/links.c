@@ -41,7 +41,7 @@ static void end_probe(struct link_probe *p)
 static const struct converter *whom_to_ask(struct cpe *c, const struct wan *w)
 {
 	for (const struct converter *v = NULL; (v = steer_next(&c->steer, v));) {
-		if (v->trust == TRUST_USABLE && w->has[ip_is_v4(&v->at.ip) ? FAMILY_4 : FAMILY_6])
+		if (v->trust == TRUST_USABLE && w->has[family_index(&v->at.ip)])
 			return v;
 	}
 	return NULL;

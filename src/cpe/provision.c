@@ -49,7 +49,7 @@ void cpe_list_converters(struct cpe *c)
 	const unsigned int without = steer_list(&c->steer, e, n, referred(c));
 	c->paths.to[FAMILY_4] = c->paths.to[FAMILY_6] = false;
 	for (struct converter *v = NULL; (v = steer_next(&c->steer, v));)
-		c->paths.to[ip_is_v4(&v->at.ip) ? FAMILY_4 : FAMILY_6] = true;
+		c->paths.to[family_index(&v->at.ip)] = true;
 	end_probes_of_unlisted(c);
 	if (without)
 		log_warning("%u converters are known, %u of them are used: at most %u are", n, n - without,

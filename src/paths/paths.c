@@ -132,8 +132,7 @@ static void plan_route(struct plan *plan, struct nl_route route, uint32_t table)
  * converter announces an address of its family, the link may be joined all the same. */
 static bool foreign(const struct paths *p, const struct wan *w)
 {
-	return (w->has[FAMILY_4] && !w->has[FAMILY_6] && p->to[FAMILY_6]) ||
-	       (w->has[FAMILY_6] && !w->has[FAMILY_4] && p->to[FAMILY_4]);
+	return w->has[FAMILY_4] != w->has[FAMILY_6] && p->to[w->has[FAMILY_4] ? FAMILY_6 : FAMILY_4];
 }
 
 /* To be joined to an announced address takes the fullmesh flag. Other links are better without: the
@@ -183,7 +182,7 @@ static void plan_wan(struct plan *plan, const struct paths *p, struct wan *w, ui
 
 	for (int i = 0; i < now->addrs; i++) {
 		const struct nl_addr *const a = &now->addr[i];
-		const enum family_index f = ip_is_v4(&a->ip) ? FAMILY_4 : FAMILY_6;
+		const enum family_index f = family_index(&a->ip);
 		const int family = family_of(&a->ip);
 
 		if (a->ifindex != w->ifindex || !a->usable)
@@ -446,11 +445,6 @@ void paths_clear(struct netlink *nl)
 }
 
 /* ---- which link first ---- */
-
-static enum family_index family_index(const struct ip_addr *ip)
-{
-	return ip_is_v4(ip) ? FAMILY_4 : FAMILY_6;
-}
 
 static bool usable(const struct wan *w, const struct ip_addr *to)
 {

@@ -45,6 +45,11 @@ struct wan {
 
 enum family_index { FAMILY_4, FAMILY_6 };
 
+static inline enum family_index family_index(const struct ip_addr *ip)
+{
+	return ip_is_v4(ip) ? FAMILY_4 : FAMILY_6;
+}
+
 /* A link keeps its slot as long as it is configured: its routing table goes by that. */
 struct paths {
 	struct netlink *nl;

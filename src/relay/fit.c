@@ -105,10 +105,9 @@ static uint64_t grow(struct fit *f, unsigned int idle, int64_t trip, mono_t now)
 static uint64_t shrink(struct fit *f, uint64_t less, int64_t trip, uint64_t held)
 {
 	const uint64_t least = f->rate * (uint64_t)(trip + SPARE_TIME) / S_US + SIZE_LEAST;
-	const uint64_t now = f->size ? f->size : held;
-	const uint64_t size = now - (less < now / 2 ? less : now / 2);
+	const uint64_t size = held - (less < held / 2 ? less : held / 2);
 
-	if (now <= least)
+	if (held <= least)
 		return 0;
 	f->size = size > least ? size : least;
 	f->smaller = true;

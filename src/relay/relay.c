@@ -479,7 +479,10 @@ static void fit(struct relay *r, enum relay_side to, mono_t now)
 		return;
 	const int n = sock_subflow_loads(r->fd[to], load, SUBFLOWS_MAX);
 	way->plain = n < 0;
-	const uint64_t size = n > 0 ? fit_size(&way->fit, load, (unsigned int)n, sock_held(r->fd[to]), now) : 0;
+	if (n <= 0)
+		return;
+	const uint64_t held = way->fit.size ? way->fit.size : sock_held(r->fd[to]);
+	const uint64_t size = fit_size(&way->fit, load, (unsigned int)n, held, now);
 	if (size)
 		sock_hold(r->fd[to], size);
 }

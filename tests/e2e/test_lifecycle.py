@@ -9,6 +9,7 @@ import pytest
 from peer import Server, ask, connect, exactly, receive, send, upper
 from plaitlab import Lab, Link, wait_until
 from plaitlab.daemons import Plait
+from plaitlab.flap import Flapper
 
 
 @pytest.fixture(scope="module")
@@ -290,8 +291,7 @@ def test_point_to_point():
             exactly(client, 1 << 20)
             one.cpe.ip("link set ppp0 up", f"addr add {ppp.cpe_addr4} peer {ppp.net_addr4}/32 dev ppp0",
                        f"route add default dev ppp0 metric {ppp.metric}")
-            wait_until(lambda: exactly(client, 1 << 20) and f" {ppp.cpe_addr4}:" in one.conv.run(
-                "ss -Htn state established").stdout, 10, "the link to be joined")
+            wait_until(lambda: exactly(client, 1 << 20) and Flapper(one).is_joined("ppp0"), 10, "the link to be joined")
             one.cpe.ip("link set dsl down")
             assert len(exactly(client, 8 << 20)) == 8 << 20
         assert endpoints(one) == {ppp.cpe_addr4}
